@@ -1,0 +1,92 @@
+"""The error tree. Nothing here knows HTTP; each error knows its code and whether a retry helps.
+
+UpnextError
+├── InvalidInput            invalid_parameter   the caller must change something
+├── Unauthenticated         unauthenticated
+├── Forbidden               forbidden
+├── NotFound                not_found
+│   ├── UserNotFound        user_not_found
+│   ├── VideoNotFound       content_not_found
+│   └── ModelNotFound       model_not_found
+├── Conflict                conflict            the state does not allow it
+├── Unavailable             unavailable         a dependency is away; a retry helps
+└── SetupError              setup               a person has to do something on this machine
+"""
+
+from typing import ClassVar
+
+
+class UpnextError(Exception):
+    """An error of ours: the message is for the reader and says what to do."""
+
+    code: ClassVar[str] = "internal"
+    retryable: ClassVar[bool] = False
+
+
+class InvalidInput(UpnextError):
+    """The input breaks a rule. `field` names the parameter or body field at fault."""
+
+    code = "invalid_parameter"
+
+    def __init__(self, message: str, *, field: str = "") -> None:
+        super().__init__(message)
+        self.field = field
+
+
+class Unauthenticated(UpnextError):
+    """No valid token came with the request."""
+
+    code = "unauthenticated"
+
+
+class Forbidden(UpnextError):
+    """The token's roles do not allow this."""
+
+    code = "forbidden"
+
+
+class NotFound(UpnextError):
+    """There is no such thing."""
+
+    code = "not_found"
+
+
+class UserNotFound(NotFound):
+    """The service has never heard of this user."""
+
+    code = "user_not_found"
+
+
+class VideoNotFound(NotFound):
+    """The catalogue does not have this video."""
+
+    code = "content_not_found"
+
+
+class ModelNotFound(NotFound):
+    """The registry does not have this model."""
+
+    code = "model_not_found"
+
+
+class Conflict(UpnextError):
+    """The thing is in a state that does not allow this."""
+
+    code = "conflict"
+
+
+class Unavailable(UpnextError):
+    """A dependency did not answer. `dependency` is its name in `/health`."""
+
+    code = "unavailable"
+    retryable = True
+
+    def __init__(self, dependency: str, message: str = "") -> None:
+        super().__init__(message or f"{dependency} did not answer")
+        self.dependency = dependency
+
+
+class SetupError(UpnextError):
+    """Something on this machine needs a person: the message says what and how to mend it."""
+
+    code = "setup"

@@ -1,0 +1,68 @@
+"""Every setting, and the only reader of the environment. Names are `UPNEXT_` + the field's."""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from core.errors import SetupError
+
+
+class Settings(BaseSettings):
+    """The service's settings; `docs/configuration.md` is the reader's table of them."""
+
+    model_config = SettingsConfigDict(env_prefix="UPNEXT_", frozen=True, env_ignore_empty=True)
+
+    home: Path = Field(Path(".upnext"), description="Where local state lives.")
+    host: str = Field("127.0.0.1", description="Address the API listens on.")
+    port: int = Field(8000, ge=1, le=65535, description="Port the API listens on.")
+    workers: int = Field(2, ge=1, le=64, description="API worker processes.")
+
+    postgres_url: str | None = Field(None, description="postgresql://user:password@host/database")
+    redis_url: str | None = Field(None, description="redis://host:6379/0 or unix:///path.sock")
+    milvus_uri: str | None = Field(None, description="http://host:19530")
+    milvus_token: SecretStr | None = Field(None, description="user:password of Milvus, if any.")
+    bus_url: str | None = Field(None, description="nats://host:4222")
+    artifacts_url: str | None = Field(None, description="s3://bucket/prefix or file:///folder")
+
+    jwt_secret: SecretStr | None = Field(None, description="HS256 secret, 32 bytes or more.")
+    jwt_issuer: str | None = Field(None, description="Required `iss` of tokens, if set.")
+    jwt_audience: str | None = Field(None, description="Required `aud` of tokens, if set.")
+
+    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Level.")
+    postgres_pool_size: int = Field(10, ge=1, description="Connections a process keeps.")
+    postgres_timeout_seconds: float = Field(5.0, gt=0, description="Longest wait for PostgreSQL.")
+    redis_timeout_seconds: float = Field(0.2, gt=0, description="Longest wait for Redis.")
+    milvus_timeout_seconds: float = Field(2.0, gt=0, description="Longest wait for a search.")
+    changes_poll_seconds: float = Field(0.5, gt=0, description="How often replicas read news.")
+    popularity_refresh_seconds: float = Field(10.0, gt=0, description="Age of popularity.")
+    state_recent: int = Field(200, ge=1, le=1000, description="Recent watches kept of a user.")
+    sweep_grace_seconds: float = Field(3600, ge=0, description="How long retired versions stay.")
+
+
+def load(overrides: Mapping[str, str] | None = None) -> Settings:
+    """Settings from the environment, with `overrides` by field name on top.
+
+    Raises:
+        SetupError: a value cannot be used; the message names the variable.
+    """
+    try:
+        return Settings(**(overrides or {}))  # type: ignore[arg-type]
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = "UPNEXT_" + str(first["loc"][0]).upper()
+        raise SetupError(f"{name} cannot be used: {first['msg']}. Correct or unset it.") from error
+
+
+def child_environment(settings: Settings) -> dict[str, str]:
+    """The environment for a child process that must see the same settings."""
+    ours = {}
+    for name in Settings.model_fields:
+        value = getattr(settings, name)
+        if value is not None:
+            plain = value.get_secret_value() if isinstance(value, SecretStr) else value
+            ours[f"UPNEXT_{name.upper()}"] = str(plain)
+    return {**os.environ, **ours}

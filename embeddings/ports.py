@@ -1,0 +1,52 @@
+"""What training and loading need of the stores."""
+
+from collections.abc import AsyncIterator, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Protocol
+
+from core.types import Interaction, Video
+
+
+class ArtifactStore(Protocol):
+    """Files by key, keys like `models/<version>/items.npy`. Blocking: online, call in a thread."""
+
+    @property
+    def url(self) -> str:
+        """Where the store is, without credentials: `s3://bucket/prefix` or `file:///folder`."""
+        ...
+
+    def put(self, key: str, path: Path) -> None:
+        """Store the file, whole or not at all, over what was there. Raises `Unavailable`."""
+        ...
+
+    def fetch(self, key: str, path: Path) -> None:
+        """Write the stored file to `path`, whole or not at all.
+
+        Raises:
+            NotFound: there is no such key.
+            Unavailable: the store did not answer.
+        """
+        ...
+
+    def keys(self, prefix: str) -> list[str]:
+        """Keys under a prefix, sorted. Raises `Unavailable`."""
+        ...
+
+    def delete(self, prefix: str) -> None:
+        """Delete every key under a prefix; none is no error. Raises `Unavailable`."""
+        ...
+
+
+class TrainingData(Protocol):
+    """The truth, as training reads it: streamed in pages, never whole."""
+
+    def videos(self) -> AsyncIterator[Sequence[Video]]:
+        """All videos, taken-down ones included."""
+        ...
+
+    def interactions(
+        self, start: datetime | None, end: datetime | None
+    ) -> AsyncIterator[Sequence[Interaction]]:
+        """Interactions with start <= occurred_at < end, by user and time."""
+        ...

@@ -1,0 +1,58 @@
+"""What retrieval needs of the stores."""
+
+from collections.abc import AsyncIterator, Sequence
+from datetime import datetime
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from core.types import Change, ChangeCursor, Hits, Model, PopularityRow, Video, VideoId
+
+
+class VectorSearch(Protocol):
+    """Approximate nearest neighbours by inner product."""
+
+    async def search(self, collection: str, vectors: NDArray[np.float32], k: int) -> list[Hits]:
+        """The best `k` of `collection` for each of `vectors`, float32 (q, d); fewer if it is small.
+
+        Raises:
+            Unavailable: the index did not answer, or does not have that collection.
+        """
+        ...
+
+
+class CatalogueReader(Protocol):
+    """The catalogue and its popularity, as the in-memory catalogue reads them."""
+
+    def stream(self) -> AsyncIterator[Sequence[Video]]:
+        """All videos, in pages, taken-down ones included. Raises `Unavailable`."""
+        ...
+
+    async def get_many(self, ids: Sequence[VideoId]) -> list[Video]:
+        """Those of `ids` that exist, in any order. Raises `Unavailable`."""
+        ...
+
+    async def popularity(self, since: datetime | None) -> list[PopularityRow]:
+        """Counters that changed at or after `since` (None: all). Raises `Unavailable`."""
+        ...
+
+
+class ChangeReader(Protocol):
+    """News to the replicas, in commit order."""
+
+    async def end(self) -> ChangeCursor:
+        """A cursor after which nothing that is committed later can be missed."""
+        ...
+
+    async def read(self, after: ChangeCursor) -> tuple[list[Change], ChangeCursor]:
+        """Changes after a cursor and the next cursor. Raises `Unavailable`."""
+        ...
+
+
+class ModelReader(Protocol):
+    """The model registry, as replicas read it."""
+
+    async def live(self) -> Model | None:
+        """The live model, None before the first promotion. Raises `Unavailable`."""
+        ...
