@@ -1,0 +1,67 @@
+# Everything runs from a virtual environment made here; nothing else is installed or started.
+PYTHON ?= $(firstword $(shell for p in python3 python3.13 python3.12 python3.11; do \
+	"$$p" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo "$$p"; done) python3)
+VENV := .venv
+BIN := $(VENV)/bin
+# On a machine with a GPU, or where plain `torch` is a CUDA build, name an index of CPU builds:
+#   make run TORCH_INDEX=<the CPU index that PyTorch's install page names>
+TORCH_INDEX ?=
+PIP := $(BIN)/python -m pip --disable-pip-version-check
+INSTALL := $(PIP) install --quiet --constraint requirements.lock $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX))
+
+.DEFAULT_GOAL := help
+.PHONY: help run test check format lock bench clean
+
+help:  ## Show this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+run: $(VENV)/.run  ## Start the whole service here, with data and a model
+	@$(BIN)/upnext up --with-parent
+
+test: $(VENV)/.dev  ## Run every test, on servers the tests start themselves
+	@$(BIN)/python -m pytest -p no:cacheprovider
+
+check: $(VENV)/.dev  ## Lint, format, types, import rules, container files
+	@$(BIN)/ruff check --no-cache .
+	@$(BIN)/ruff format --no-cache --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-cache
+	@$(BIN)/hadolint Dockerfile
+	@$(BIN)/check-jsonschema --builtin-schema vendor.compose-spec milvus-compose.yml
+
+format: $(VENV)/.dev  ## Format the code and mend what the linter can mend
+	@$(BIN)/ruff check --fix .
+	@$(BIN)/ruff format .
+
+bench: $(VENV)/.bench  ## Measure the service: starts one, loads it, prints figures
+	@$(BIN)/python -m bench
+
+lock: $(VENV)/.dev  ## Renew requirements.lock from pyproject.toml
+	@echo 'torch==2.13.0' > $(VENV)/torch.txt  # the release whose CPU build the lock is tried with
+	@$(BIN)/pip-compile --quiet --all-extras --strip-extras --constraint $(VENV)/torch.txt \
+		--no-emit-index-url --no-emit-find-links --no-emit-trusted-host --no-emit-options \
+		--no-annotate --no-header --output-file requirements.lock pyproject.toml
+	@sed -i.bak -E 's/^(torch==[0-9.]+)\+.*/\1/' requirements.lock && rm requirements.lock.bak
+
+clean:  ## Remove the virtual environment; data in .upnext stays
+	rm -rf $(VENV)
+
+$(VENV)/bin/python:
+	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
+		echo "Upnext needs Python 3.11 or newer, and '$(PYTHON)' is not. Install one, or name it: make run PYTHON=/path/to/python3.12" >&2; exit 1; }
+	@"$(PYTHON)" -m venv $(VENV) || { rm -rf $(VENV); \
+		echo "Python's venv module does not work here; install it (Debian: python3-venv)." >&2; exit 1; }
+
+$(VENV)/.run: requirements.lock pyproject.toml | $(VENV)/bin/python
+	@echo "Installing the service into $(VENV) (some minutes the first time; torch is large)"
+	@$(INSTALL) --editable '.[embedded,train]'
+	@touch $@
+
+$(VENV)/.dev: requirements.lock pyproject.toml $(VENV)/.run
+	@echo "Installing what tests and checks need"
+	@$(INSTALL) --editable '.[dev,embedded,train]'
+	@touch $@
+
+$(VENV)/.bench: requirements.lock pyproject.toml $(VENV)/.run
+	@$(INSTALL) --editable '.[bench,embedded,train]'
+	@touch $@
