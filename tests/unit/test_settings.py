@@ -1,0 +1,35 @@
+from pathlib import Path
+
+import pytest
+
+from core.errors import SetupError
+from core.settings import Settings, child_environment, load
+
+pytestmark = pytest.mark.unit
+
+TABLE = Path(__file__).parents[2] / "docs" / "configuration.md"
+
+
+@pytest.mark.parametrize("name", sorted(Settings.model_fields))
+def test_docs_name_every_setting_with_its_default(name: str) -> None:
+    field = Settings.model_fields[name]
+    default = "" if field.default is None else f"`{field.default}`"
+    row = f"| `UPNEXT_{name.upper()}` | {default} | {field.description} |"
+    assert row in TABLE.read_text(encoding="utf-8").splitlines()
+
+
+def test_a_bad_value_names_its_variable(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("UPNEXT_PORT", "eighty")
+    with pytest.raises(SetupError, match="UPNEXT_PORT"):
+        load()
+
+
+def test_a_child_sees_the_same_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = load({"port": "8123", "jwt_secret": "s" * 32})
+    for name, value in child_environment(settings).items():
+        monkeypatch.setenv(name, value)
+    assert load() == settings
+
+
+def test_a_secret_is_not_in_the_representation() -> None:
+    assert "hush" not in repr(load({"jwt_secret": "hush" * 8}))
