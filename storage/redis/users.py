@@ -1,0 +1,119 @@
+"""States and finished lists of users in Redis (`api.ports.UserCache`).
+
+A user has two hashes in one cluster slot: `u:{<id>}:state` with the fields `floor` (the newest
+revision known) and `body`, and `u:{<id>}:lists` with one field a list. Each write is one script,
+so the comparison with the floor and the write cannot be torn apart.
+"""
+
+from collections.abc import Mapping
+from typing import cast
+
+import msgspec
+import numpy as np
+from redis.asyncio import Redis
+
+from core.types import UserId, UserState, Watch
+from storage.redis.client import mapped
+
+STATE_TTL_SECONDS = 86_400
+
+# Raising the floor drops what was made below it: those lists come from an older history.
+_RAISE_FLOOR = """
+local floor = tonumber(redis.call('HGET', KEYS[1], 'floor') or '-1')
+local revision = tonumber(ARGV[1])
+if revision < floor then return 0 end
+if revision > floor then
+  redis.call('DEL', KEYS[2])
+  redis.call('HDEL', KEYS[1], 'body')
+  redis.call('HSET', KEYS[1], 'floor', ARGV[1])
+end
+redis.call('EXPIRE', KEYS[1], ARGV[2])
+"""
+_PUT_STATE = _RAISE_FLOOR + "redis.call('HSET', KEYS[1], 'body', ARGV[3]) return 1"
+_PUT_LIST = (
+    _RAISE_FLOOR
+    + """
+redis.call('HSET', KEYS[2], ARGV[3], ARGV[4])
+redis.call('EXPIRE', KEYS[2], ARGV[5])
+return 1
+"""
+)
+# At the floor itself everything goes too: what is kept may have been made before the commit.
+_FORGET = _RAISE_FLOOR + "redis.call('HDEL', KEYS[1], 'body') redis.call('DEL', KEYS[2]) return 1"
+
+
+class _Body(msgspec.Struct, array_like=True):
+    """A state as it is kept; `watched` is the uint64 hashes, little-endian."""
+
+    revision: int
+    recent: tuple[Watch, ...]
+    watched: bytes
+
+
+_encoder = msgspec.msgpack.Encoder()
+_decoder = msgspec.msgpack.Decoder(_Body)
+
+
+def _keys(user_id: UserId) -> list[str]:
+    """Names of the user's two hashes; the braces put them in one slot."""
+    return [f"u:{{{user_id}}}:state", f"u:{{{user_id}}}:lists"]
+
+
+class RedisUserCache:
+    """`UserCache` on Redis. All methods raise `Unavailable`."""
+
+    def __init__(self, client: Redis) -> None:
+        self._client = client
+        self._put_state = client.register_script(_PUT_STATE)
+        self._put_list = client.register_script(_PUT_LIST)
+        self._forget = client.register_script(_FORGET)
+
+    async def state(self, user_id: UserId) -> UserState | None:
+        """The kept state; None too for one that another release wrote in another form."""
+        with mapped():
+            kept = cast("bytes | None", await self._client.hget(_keys(user_id)[0], "body"))
+        if kept is None:
+            return None
+        try:
+            body = _decoder.decode(kept)
+        except msgspec.MsgspecError:
+            return None  # the next put writes over it
+        watched = np.frombuffer(body.watched, dtype="<u8").astype(np.uint64, copy=False)
+        return UserState(
+            user_id=user_id, revision=body.revision, recent=body.recent, watched=watched
+        )
+
+    async def put_state(self, state: UserState) -> None:
+        """Keep a state for a day, unless a newer revision is known."""
+        body = _Body(state.revision, state.recent, state.watched.astype("<u8").tobytes())
+        with mapped():
+            await self._put_state(
+                keys=_keys(state.user_id),
+                args=[state.revision, STATE_TTL_SECONDS, _encoder.encode(body)],
+            )
+
+    async def get_list(self, user_id: UserId, field: str) -> bytes | None:
+        """The kept list of that field."""
+        with mapped():
+            return cast("bytes | None", await self._client.hget(_keys(user_id)[1], field))
+
+    async def put_list(
+        self, user_id: UserId, field: str, revision: int, entry: bytes, ttl_seconds: int
+    ) -> None:
+        """Keep a list; the user's lists expire together, `ttl_seconds` after the last one."""
+        with mapped():
+            await self._put_list(
+                keys=_keys(user_id), args=[revision, STATE_TTL_SECONDS, field, entry, ttl_seconds]
+            )
+
+    async def forget_many(self, revisions: Mapping[UserId, int]) -> None:
+        """Drop these users' states and lists and refuse older ones, in one round trip."""
+        if not revisions:
+            return
+        with mapped():
+            pipe = self._client.pipeline(transaction=False)
+            for user_id, revision in revisions.items():
+                await self._forget(
+                    keys=_keys(user_id), args=[revision, STATE_TTL_SECONDS], client=pipe
+                )
+            await pipe.execute()
