@@ -1,0 +1,187 @@
+"""A model version as files: written once, opened by every serving process.
+
+`models/<version>/` holds `hashes.npy`, `items.npy`, `content.npy`, `ids.txt`, `encoder.json` and,
+written last, `manifest.json` with the checksum of each: a folder without one is no version.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from hashlib import file_digest
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from uuid import uuid4
+
+import msgspec
+import numpy as np
+
+from core.errors import Unavailable
+from core.types import ModelType, VideoId, Weights
+from embeddings.items import ItemVectors
+from embeddings.ports import ArtifactStore
+from embeddings.user_encoder import DecayedMean, UserEncoder
+
+MANIFEST = "manifest.json"
+HASHES, ITEMS, CONTENT = "hashes.npy", "items.npy", "content.npy"
+IDS, ENCODER = "ids.txt", "encoder.json"
+SERVED = (HASHES, ITEMS, CONTENT, ENCODER)
+
+
+class FileEntry(msgspec.Struct, frozen=True):
+    """What a file must be: its SHA-256 in hex and its length in bytes."""
+
+    sha256: str
+    size: int
+
+
+class Manifest(msgspec.Struct, frozen=True, kw_only=True):
+    """What a version is made of. `content_revision` names its `content_<revision>` collection."""
+
+    version: str
+    model_type: ModelType
+    created_at: datetime
+    content_revision: str
+    weights: Weights
+    metrics: dict[str, float]
+    files: dict[str, FileEntry]
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """An open version: all that serving needs of a model but the search index.
+
+    `items` are the vectors of `videos_<version>`, the space of `encoder`; `content` are the text
+    vectors of the same videos, as in `content_<content_revision>`, to search that with.
+    """
+
+    version: str
+    model_type: ModelType
+    items: ItemVectors
+    content: ItemVectors
+    encoder: UserEncoder
+    weights: Weights
+    content_revision: str
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Fitted:
+    """What fitting gives: `ids` and the rows of `content` are in the order of `items`' hashes."""
+
+    ids: tuple[VideoId, ...]
+    items: ItemVectors
+    content: ItemVectors
+    encoder: DecayedMean
+    weights: Weights
+    metrics: dict[str, float]
+
+
+def folder(version: str) -> str:
+    """The prefix of a version's keys."""
+    return f"models/{version}/"
+
+
+def write_version(
+    store: ArtifactStore,
+    fitted: Fitted,
+    *,
+    version: str,
+    model_type: ModelType,
+    content_revision: str,
+    created_at: datetime,
+) -> str:
+    """Store a version, its manifest last. Returns its URL. Raises `Unavailable`."""
+    with TemporaryDirectory(prefix="upnext-version-") as made:
+        here = Path(made)
+        np.save(here / HASHES, fitted.items.hashes)
+        np.save(here / ITEMS, fitted.items.vectors)
+        np.save(here / CONTENT, fitted.content.vectors)
+        (here / IDS).write_text("\n".join(fitted.ids), encoding="utf-8")
+        (here / ENCODER).write_bytes(msgspec.json.encode(fitted.encoder))
+        names = (*SERVED, IDS)
+        manifest = Manifest(
+            version=version,
+            model_type=model_type,
+            created_at=created_at,
+            content_revision=content_revision,
+            weights=fitted.weights,
+            metrics=fitted.metrics,
+            files={name: _entry(here / name) for name in names},
+        )
+        (here / MANIFEST).write_bytes(msgspec.json.encode(manifest))
+        for name in (*names, MANIFEST):
+            store.put(folder(version) + name, here / name)
+    return f"{store.url.rstrip('/')}/{folder(version)}"
+
+
+def open_version(store: ArtifactStore, version: str, cache_dir: Path) -> Version:
+    """Open a version from `cache_dir/<version>`, fetching what is missing or damaged there.
+
+    Blocking; safe beside other processes that open the same version, since each file is written
+    aside and renamed. The arrays are mapped read-only, so processes share their memory.
+
+    Raises:
+        NotFound: the store has no such version.
+        Unavailable: the store did not answer, or holds a damaged file.
+    """
+    local = cache_dir / version
+    local.mkdir(parents=True, exist_ok=True)
+    manifest = _manifest(store, version, local)
+    for name in SERVED:
+        expected = manifest.files[name]
+        if not _intact(local / name, expected):
+            _fetch(store, folder(version) + name, local / name, expected)
+    hashes = np.load(local / HASHES, mmap_mode="r")
+    return Version(
+        version=manifest.version,
+        model_type=manifest.model_type,
+        items=ItemVectors(hashes, np.load(local / ITEMS, mmap_mode="r")),
+        content=ItemVectors(hashes, np.load(local / CONTENT, mmap_mode="r")),
+        encoder=msgspec.json.decode((local / ENCODER).read_bytes(), type=DecayedMean),
+        weights=manifest.weights,
+        content_revision=manifest.content_revision,
+        created_at=manifest.created_at,
+    )
+
+
+def read_version(store: ArtifactStore, version: str, cache_dir: Path) -> Fitted:
+    """A stored version with its ids and metrics, to publish it. Raises as `open_version`."""
+    opened = open_version(store, version, cache_dir)
+    local = cache_dir / version
+    manifest = _manifest(store, version, local)
+    if not _intact(local / IDS, manifest.files[IDS]):
+        _fetch(store, folder(version) + IDS, local / IDS, manifest.files[IDS])
+    ids = tuple(VideoId(line) for line in (local / IDS).read_text(encoding="utf-8").split("\n"))
+    encoder = msgspec.json.decode((local / ENCODER).read_bytes(), type=DecayedMean)
+    return Fitted(ids, opened.items, opened.content, encoder, opened.weights, manifest.metrics)
+
+
+def _manifest(store: ArtifactStore, version: str, local: Path) -> Manifest:
+    path = local / MANIFEST
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=Manifest)
+    except (FileNotFoundError, msgspec.DecodeError):  # not here yet, or damaged
+        _fetch(store, folder(version) + MANIFEST, path, None)
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=Manifest)
+    except msgspec.DecodeError as error:
+        raise Unavailable("artifacts", f"The manifest of {version} cannot be read.") from error
+
+
+def _fetch(store: ArtifactStore, key: str, path: Path, expected: FileEntry | None) -> None:
+    aside = path.with_name(f".{path.name}.{uuid4().hex}")
+    try:
+        store.fetch(key, aside)
+        if expected is not None and not _intact(aside, expected):
+            raise Unavailable("artifacts", f"{key} is damaged in the store: publish it again.")
+        aside.replace(path)
+    finally:
+        aside.unlink(missing_ok=True)
+
+
+def _intact(path: Path, expected: FileEntry) -> bool:
+    return path.is_file() and path.stat().st_size == expected.size and _entry(path) == expected
+
+
+def _entry(path: Path) -> FileEntry:
+    with path.open("rb") as file:
+        return FileEntry(file_digest(file, "sha256").hexdigest(), path.stat().st_size)

@@ -1,0 +1,76 @@
+"""Vector search in Milvus, for serving: alike on Milvus Lite, 2.3 and 2.6."""
+
+import asyncio
+from typing import Any
+
+import grpc
+import numpy as np
+from numpy.typing import NDArray
+from pymilvus import AsyncMilvusClient, MilvusException
+
+from core.errors import Unavailable
+from core.settings import Settings
+from core.types import Hits, VideoId
+
+ID, VECTOR = "id", "vector"
+MAX_K = 16_384  # Milvus refuses more
+MIN_EF = 128
+
+
+def search_params(k: int) -> dict[str, Any]:
+    """Search parameters for the best `k`: HNSW wants `ef >= k`, more finds more of them."""
+    return {"metric_type": "IP", "params": {"ef": max(k, MIN_EF)}}
+
+
+class MilvusSearch:
+    """Searches collections made by `storage.milvus_writer`. Connects at the first search."""
+
+    def __init__(self, uri: str, *, token: str = "", timeout_seconds: float = 2.0) -> None:
+        self._client = AsyncMilvusClient(uri=uri, token=token, timeout=timeout_seconds)
+        self._timeout = timeout_seconds
+
+    @classmethod
+    def of(cls, settings: Settings) -> "MilvusSearch":
+        """The search of `settings.milvus_uri`."""
+        token = settings.milvus_token.get_secret_value() if settings.milvus_token else ""
+        return cls(
+            settings.milvus_uri or "", token=token, timeout_seconds=settings.milvus_timeout_seconds
+        )
+
+    async def search(self, collection: str, vectors: NDArray[np.float32], k: int) -> list[Hits]:
+        """See `retrieval.ports.VectorSearch.search`; all of `vectors` travel in one request."""
+        if len(vectors) == 0:
+            return []
+        k = min(k, MAX_K)
+        try:
+            # The client's own timeout is per call and does not bound its connecting.
+            async with asyncio.timeout(self._timeout):
+                found = await self._client.search(
+                    collection,
+                    data=list(np.ascontiguousarray(vectors, dtype=np.float32)),
+                    limit=k,
+                    output_fields=[ID],
+                    search_params=search_params(k),
+                    timeout=self._timeout,
+                )
+        except (MilvusException, grpc.RpcError, TimeoutError) as error:
+            raise Unavailable("milvus") from error
+        return [hits_of(hits) for hits in found]
+
+    async def ping(self) -> None:
+        """Raises `Unavailable` when Milvus does not answer."""
+        try:
+            async with asyncio.timeout(self._timeout):
+                await self._client.list_collections(timeout=self._timeout)
+        except (MilvusException, grpc.RpcError, TimeoutError) as error:
+            raise Unavailable("milvus") from error
+
+    async def close(self) -> None:
+        """Close the connection."""
+        await self._client.close()
+
+
+def hits_of(found: Any) -> Hits:  # noqa: ANN401  (pymilvus has no types)
+    """Hits of one query vector."""
+    ids = tuple(VideoId(str(hit.id)) for hit in found)
+    return Hits(ids, np.array([hit.distance for hit in found], dtype=np.float32))
