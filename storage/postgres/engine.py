@@ -1,0 +1,100 @@
+"""Connections to PostgreSQL: one pool a process, and no wait without an end on the request path."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+from sqlalchemy import URL, Executable, Row, make_url
+from sqlalchemy.exc import ArgumentError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+
+from core.errors import SetupError
+from core.settings import Settings
+from storage.postgres.errors import mapped
+
+_BUDGET = "upnext_budget_seconds"
+
+
+def connect(settings: Settings, *, patient: bool = False) -> AsyncEngine:
+    """A pool of connections; nothing is opened before the first use.
+
+    Args:
+        settings: where the server is, the pool's size and the longest wait.
+        patient: for imports, training and migrations, whose statements may take minutes: only
+            opening a connection and waiting for a free one end after the configured time.
+
+    Raises:
+        SetupError: there is no URL, or it cannot be read.
+    """
+    seconds = settings.postgres_timeout_seconds
+    budget = None if patient else seconds
+    return create_async_engine(
+        driver_url(settings.postgres_url),
+        pool_size=settings.postgres_pool_size,
+        max_overflow=0,
+        pool_timeout=seconds,
+        pool_pre_ping=True,  # a restarted server costs a round trip, not a failed request
+        pool_use_lifo=True,
+        execution_options={_BUDGET: budget},
+        connect_args={
+            "timeout": seconds,
+            "command_timeout": budget,
+            # Statements here are short: compiling them would cost more than it saves.
+            "server_settings": {"application_name": "upnext", "jit": "off"},
+        },
+    )
+
+
+def driver_url(url: str | None) -> URL:
+    """A `postgresql://` URL as SQLAlchemy's asyncpg dialect wants it.
+
+    `?host=/folder` names a unix socket's folder; libpq's `sslmode` is understood.
+
+    Raises:
+        SetupError: there is no URL, or it cannot be read.
+    """
+    if url is None:
+        raise SetupError("UPNEXT_POSTGRES_URL is not set: set it, or start with `upnext up`.")
+    try:
+        parsed = make_url(url)
+    except (ArgumentError, ValueError) as error:
+        raise SetupError(
+            "UPNEXT_POSTGRES_URL cannot be read: write postgresql://user:password@host/database."
+        ) from error
+    if parsed.get_backend_name() not in {"postgresql", "postgres"}:
+        raise SetupError("UPNEXT_POSTGRES_URL must begin with postgresql://.")
+    query = dict(parsed.query)
+    if "sslmode" in query:
+        query["ssl"] = query.pop("sslmode")
+    return parsed.set(drivername="postgresql+asyncpg", query=query)
+
+
+@asynccontextmanager
+async def transaction(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
+    """One transaction, committed when the block ends well, within the engine's time.
+
+    Raises:
+        Unavailable: the server is away or took too long; nothing was written (or, when the answer
+            to the commit was lost, all of it: repeat it, every write here bears repeating).
+    """
+    budget: float | None = engine.sync_engine.get_execution_options().get(_BUDGET)
+    with mapped():
+        async with asyncio.timeout(budget), engine.begin() as connection:
+            yield connection
+
+
+async def pages(
+    engine: AsyncEngine, statement: Executable, parameters: dict[str, Any], size: int
+) -> AsyncIterator[Sequence[Row[Any]]]:
+    """Rows of one snapshot in pages of `size` through a server-side cursor. Raises `Unavailable`.
+
+    The engine's time bounds each fetch, not the whole.
+    """
+    with mapped():
+        async with engine.connect() as connection:
+            result = await connection.stream(
+                statement, parameters, execution_options={"yield_per": size}
+            )
+            async for page in result.partitions(size):
+                yield page

@@ -1,0 +1,73 @@
+"""The one edge where the driver's errors become ours.
+
+Most specific first: a state that a person has to mend keeps its own sentence, whatever says that
+the server is away or gave up is `Unavailable`, a value that PostgreSQL cannot keep is
+`InvalidInput`. Anything else is a mistake of this program and stays as it is.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import asyncpg
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+
+from core.errors import InvalidInput, Unavailable, UpnextError
+
+_ADVICE = {
+    "28": "PostgreSQL refused the login: check the user and password in UPNEXT_POSTGRES_URL",
+    "3D": "PostgreSQL does not have that database: create it or correct UPNEXT_POSTGRES_URL",
+    "42P01": "the database lacks a table: run `upnext migrate`",
+    "42703": "the database lacks a column: run `upnext migrate`",
+}
+"""SQLSTATE or its class, and what the reader should do about it."""
+
+_AWAY = ("08", "25006", "40", "53", "55P03", "57", "58", "XX")
+"""SQLSTATEs (or classes) of a server that is away, full, read-only, or gave up on a lock."""
+
+_VALUE = "22"
+
+
+@contextmanager
+def mapped() -> Iterator[None]:
+    """Raise ours for the driver's errors in the block. Errors of ours pass unchanged."""
+    try:
+        yield
+    except UpnextError:
+        raise
+    except (SQLAlchemyError, asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
+        ours = translate(error)
+        if ours is None:
+            raise
+        raise ours from error
+
+
+def translate(error: BaseException) -> UpnextError | None:
+    """The error of ours for one of the driver's, None when it is a mistake of the program."""
+    state = _sqlstate(error)
+    for prefix, advice in _ADVICE.items():
+        if state.startswith(prefix):
+            return Unavailable("postgres", advice)
+    if state.startswith(_VALUE) or isinstance(_cause(error), asyncpg.DataError):
+        return InvalidInput("PostgreSQL cannot keep one of the values: remove NUL characters")
+    if state.startswith(_AWAY) or (not state and _connection_lost(error)):
+        return Unavailable("postgres")
+    return None
+
+
+def _sqlstate(error: BaseException) -> str:
+    source = error.orig if isinstance(error, DBAPIError) else error
+    return getattr(source, "sqlstate", None) or ""
+
+
+def _cause(error: BaseException) -> BaseException | None:
+    return error.orig.__cause__ if isinstance(error, DBAPIError) and error.orig else error
+
+
+def _connection_lost(error: BaseException) -> bool:
+    """Whether an error without SQLSTATE says that nobody answered."""
+    if isinstance(error, DBAPIError):
+        return isinstance(_cause(error), asyncpg.InterfaceError | OSError) or (
+            error.connection_invalidated
+        )
+    return isinstance(error, OSError | PoolTimeoutError | asyncpg.InterfaceError)

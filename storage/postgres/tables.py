@@ -1,0 +1,184 @@
+"""The tables, as the migrations leave them: a test compares the two.
+
+Ids are compared byte by byte (`COLLATE "C"`): cheaper, and the same order everywhere.
+"""
+
+from sqlalchemy import (
+    ARRAY,
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Column,
+    DateTime,
+    Double,
+    ForeignKey,
+    Identity,
+    Index,
+    Integer,
+    MetaData,
+    SmallInteger,
+    Table,
+    Text,
+    text,
+)
+from sqlalchemy.dialects.postgresql import JSONB, UUID
+from sqlalchemy.types import UserDefinedType
+
+_RUNNING = "status IN ('queued', 'training', 'evaluating', 'publishing')"
+
+
+class Xid8(UserDefinedType[int]):
+    """PostgreSQL's 64-bit transaction id, which never wraps around."""
+
+    cache_ok = True
+
+    def get_col_spec(self, **_: object) -> str:
+        """The type's name in DDL."""
+        return "xid8"
+
+
+def _id() -> Text:
+    return Text(collation="C")
+
+
+def _time() -> DateTime:
+    return DateTime(timezone=True)
+
+
+metadata = MetaData()
+
+videos = Table(
+    "videos",
+    metadata,
+    Column("id", _id(), primary_key=True),
+    Column("title", Text, nullable=False),
+    Column("description", Text, nullable=False),
+    Column("genres", ARRAY(Text), nullable=False),
+    Column("duration_seconds", Double),
+    Column("language", Text),
+    Column("creator_id", _id()),
+    Column("published_at", _time()),
+    Column("available", Boolean, nullable=False),
+    Column("available_from", _time()),
+    Column("available_until", _time()),
+    Column("regions", ARRAY(Text), nullable=False),
+    Column("maturity", Integer, nullable=False),
+    Column("created_at", _time(), nullable=False, server_default=text("now()")),
+    Column("updated_at", _time(), nullable=False, server_default=text("now()")),
+)
+
+users = Table(
+    "users",
+    metadata,
+    Column("user_id", _id(), primary_key=True),
+    Column("revision", BigInteger, nullable=False),
+    Column("last_event_at", _time(), nullable=False),
+    Column("created_at", _time(), nullable=False, server_default=text("now()")),
+)
+
+# No foreign keys: an event may come before its video does, and its user is written with it.
+interactions = Table(
+    "interactions",
+    metadata,
+    Column("event_key", UUID, primary_key=True),
+    Column("user_id", _id(), nullable=False),
+    Column("video_id", _id(), nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("occurred_at", _time(), nullable=False),
+    Column("weight", Double, nullable=False),
+    Column("watched_seconds", Double),
+    Column("video_seconds", Double),
+    Column("rating", Double),
+    Column("recommendation_id", Text),
+    CheckConstraint("kind IN ('watch', 'rating')", name="interactions_kind"),
+    CheckConstraint("weight BETWEEN 0 AND 1", name="interactions_weight"),
+)
+Index(
+    "interactions_user_time",
+    interactions.c.user_id,
+    interactions.c.occurred_at.desc(),
+    postgresql_include=["video_id", "weight"],
+)
+Index("interactions_time", interactions.c.occurred_at, postgresql_using="brin")
+
+# A few rows a video, so that everybody watching one video is not everybody waiting for one row.
+popularity = Table(
+    "popularity",
+    metadata,
+    Column("video_id", _id(), primary_key=True),
+    Column("shard", SmallInteger, primary_key=True),
+    Column("watches", BigInteger, nullable=False),
+    Column("log2_slow", Double, nullable=False),
+    Column("log2_fast", Double, nullable=False),
+    Column("updated_at", _time(), nullable=False, server_default=text("now()")),
+    CheckConstraint("shard BETWEEN 0 AND 3", name="popularity_shard"),
+)
+Index("popularity_updated", popularity.c.updated_at)
+
+models = Table(
+    "models",
+    metadata,
+    Column("id", _id(), primary_key=True),
+    Column("model_type", Text, nullable=False),
+    Column("version", _id(), nullable=False, unique=True),
+    Column("status", Text, nullable=False),
+    Column("attempt", UUID, nullable=False),
+    Column("heartbeat_at", _time(), nullable=False),
+    Column("progress", JSONB),
+    Column("created_at", _time(), nullable=False),
+    Column("started_at", _time()),
+    Column("finished_at", _time()),
+    Column("promoted_at", _time()),
+    Column("retired_at", _time()),
+    Column("condemned_at", _time()),
+    Column("swept_at", _time()),
+    Column("data", JSONB, nullable=False),
+    Column("params", JSONB, nullable=False),
+    Column("metrics", JSONB, nullable=False),
+    Column("artifact_uri", Text),
+    Column("error", Text),
+    Column("previous_id", _id(), ForeignKey("models.id")),
+)
+Index(
+    "models_one_live",
+    models.c.status,
+    unique=True,
+    postgresql_where=text("status = 'live'"),
+)
+Index(
+    "models_one_run_a_type",
+    models.c.model_type,
+    unique=True,
+    postgresql_where=text(_RUNNING),
+)
+Index("models_created", models.c.created_at)
+
+ranking_configs = Table(
+    "ranking_configs",
+    metadata,
+    Column("version", Integer, primary_key=True, autoincrement=False),
+    Column("body", JSONB, nullable=False),
+    Column("created_at", _time(), nullable=False, server_default=text("now()")),
+)
+
+changes = Table(
+    "changes",
+    metadata,
+    Column("transaction", Xid8, primary_key=True, server_default=text("pg_current_xact_id()")),
+    Column("id", BigInteger, Identity(always=True), primary_key=True),
+    Column("kind", Text, nullable=False),
+    Column("keys", ARRAY(Text), nullable=False),
+    Column("created_at", _time(), nullable=False, server_default=text("now()")),
+)
+
+outbox = Table(
+    "outbox",
+    metadata,
+    Column("id", BigInteger, Identity(always=True), primary_key=True),
+    Column("message_id", UUID, nullable=False),
+    Column("type", Text, nullable=False),
+    Column("data", JSONB, nullable=False),
+    Column("created_at", _time(), nullable=False, server_default=text("now()")),
+    Column("published_at", _time()),
+)
+Index("outbox_waiting", outbox.c.id, postgresql_where=text("published_at IS NULL"))
