@@ -1,0 +1,106 @@
+"""The artifact store: a directory, or S3, chosen by the URL."""
+
+import shutil
+from pathlib import Path
+from typing import Protocol
+from urllib.parse import unquote, urlsplit
+from uuid import uuid4
+
+from core.errors import NotFound, SetupError, Unavailable
+
+
+class Artifacts(Protocol):
+    """Files by key; see `embeddings.ports.ArtifactStore`."""
+
+    @property
+    def url(self) -> str: ...  # noqa: D102
+    def put(self, key: str, path: Path) -> None: ...  # noqa: D102
+    def fetch(self, key: str, path: Path) -> None: ...  # noqa: D102
+    def keys(self, prefix: str) -> list[str]: ...  # noqa: D102
+    def delete(self, prefix: str) -> None: ...  # noqa: D102
+
+
+def artifact_store(url: str) -> Artifacts:
+    """The store of `file:///folder` or `s3://bucket/prefix`.
+
+    Raises:
+        SetupError: the URL is of neither kind.
+    """
+    parts = urlsplit(url)
+    if parts.scheme == "file" and parts.path:
+        return DirectoryArtifacts(Path(unquote(parts.path)))
+    if parts.scheme == "s3" and parts.netloc:
+        from storage.artifacts_s3 import S3Artifacts  # noqa: PLC0415  (boto3 only where used)
+
+        return S3Artifacts(parts.netloc, parts.path.strip("/"))
+    raise SetupError(
+        f"UPNEXT_ARTIFACTS_URL cannot be used: {url!r}. "
+        "Give file:///an/absolute/folder or s3://bucket/prefix."
+    )
+
+
+class DirectoryArtifacts:
+    """Files under a folder; each is written beside its place and renamed into it."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root.absolute()
+
+    @property
+    def url(self) -> str:
+        """See `ArtifactStore.url`."""
+        return self._root.as_uri()
+
+    def put(self, key: str, path: Path) -> None:
+        """See `ArtifactStore.put`."""
+        try:
+            _copy(path, self._root / key)
+        except OSError as error:
+            raise Unavailable("artifacts", f"{key} could not be stored: {error}") from error
+
+    def fetch(self, key: str, path: Path) -> None:
+        """See `ArtifactStore.fetch`."""
+        try:
+            _copy(self._root / key, path)
+        except FileNotFoundError as error:
+            raise NotFound(f"The artifact store has no {key}.") from error
+        except OSError as error:
+            raise Unavailable("artifacts", f"{key} could not be read: {error}") from error
+
+    def keys(self, prefix: str) -> list[str]:
+        """See `ArtifactStore.keys`."""
+        try:
+            found = [path for path in self._root.rglob("*") if path.is_file()]
+        except OSError as error:
+            raise Unavailable("artifacts") from error
+        names = (path.relative_to(self._root).as_posix() for path in found if not _aside(path))
+        return sorted(name for name in names if name.startswith(prefix))
+
+    def delete(self, prefix: str) -> None:
+        """See `ArtifactStore.delete`."""
+        for key in self.keys(prefix):
+            path = self._root / key
+            try:
+                path.unlink(missing_ok=True)
+                _remove_empty(path.parent, self._root)
+            except OSError as error:
+                raise Unavailable("artifacts", f"{key} could not be deleted: {error}") from error
+
+
+def _copy(source: Path, target: Path) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    aside = target.with_name(f".{target.name}.{uuid4().hex}.part")
+    try:
+        shutil.copyfile(source, aside)
+        aside.replace(target)
+    finally:
+        aside.unlink(missing_ok=True)
+
+
+def _aside(path: Path) -> bool:
+    return path.name.startswith(".") and path.name.endswith(".part")
+
+
+def _remove_empty(folder: Path, root: Path) -> None:
+    while folder != root and not any(folder.iterdir()):
+        folder.rmdir()
+        folder = folder.parent

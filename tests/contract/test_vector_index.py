@@ -1,0 +1,144 @@
+"""One suite over Milvus and its exact twin."""
+
+from collections.abc import AsyncIterator, Iterator
+from typing import Protocol
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from core.errors import Unavailable
+from retrieval.ports import VectorSearch
+from storage.memory.index import MemoryIndex, MemorySearch
+from storage.milvus import MilvusSearch
+from storage.milvus_writer import MilvusWriter
+from upnext.jobs.ports import VectorWriter
+
+pytestmark = pytest.mark.contract
+
+DIM = 16
+COUNT = 300
+IDS = [f"video:{n}|{'é' if n == 0 else 'x'}" for n in range(COUNT)]
+
+
+class Index(Protocol):
+    writer: VectorWriter
+    search: VectorSearch
+
+
+class Pair:
+    def __init__(self, writer: VectorWriter, search: VectorSearch) -> None:
+        self.writer = writer
+        self.search = search
+
+
+@pytest.fixture(params=["memory", "milvus"])
+async def index(request: pytest.FixtureRequest) -> AsyncIterator[Index]:
+    if request.param == "memory":
+        memory = MemoryIndex()
+        yield Pair(memory, MemorySearch(memory))
+        return
+    uri = request.getfixturevalue("milvus_uri")
+    writer, search = MilvusWriter(uri), MilvusSearch(uri, timeout_seconds=20)
+    for name in writer.collections():
+        writer.drop(name)
+    yield Pair(writer, search)
+    await search.close()
+    writer.close()
+
+
+@pytest.fixture(scope="module")
+def vectors() -> NDArray[np.float32]:
+    drawn = np.random.default_rng(7).normal(size=(COUNT, DIM)).astype(np.float32)
+    unit: NDArray[np.float32] = drawn / np.linalg.norm(drawn, axis=1, keepdims=True)
+    return unit
+
+
+def fill(
+    writer: VectorWriter, name: str, ids: list[str], vectors: NDArray[np.float32]
+) -> Iterator[int]:
+    writer.create(name, vectors.shape[1])
+    yield from writer.insert(name, ids, vectors)
+    writer.seal(name)
+
+
+async def test_every_vector_finds_itself_first_with_its_inner_product(
+    index: Index, vectors: NDArray[np.float32]
+) -> None:
+    assert list(fill(index.writer, "videos_a", IDS, vectors))[-1] == COUNT
+    found = await index.search.search("videos_a", vectors[:8] * 2, 10)
+    assert [hits.ids[0] for hits in found] == IDS[:8]
+    for hits, query in zip(found, vectors[:8] * 2, strict=True):
+        assert len(hits.ids) == len(set(hits.ids)) == 10
+        assert hits.scores.dtype == np.float32
+        assert np.all(np.diff(hits.scores) <= 1e-6)
+        rows = [IDS.index(id_) for id_ in hits.ids]
+        np.testing.assert_allclose(hits.scores, vectors[rows] @ query, atol=1e-5)
+
+
+async def test_a_small_collection_gives_all_it_has(
+    index: Index, vectors: NDArray[np.float32]
+) -> None:
+    list(fill(index.writer, "videos_small", IDS[:3], vectors[:3]))
+    (hits,) = await index.search.search("videos_small", vectors[:1], 100)
+    assert sorted(hits.ids) == sorted(IDS[:3])
+
+
+async def test_no_query_gives_no_answer(index: Index, vectors: NDArray[np.float32]) -> None:
+    list(fill(index.writer, "videos_none", IDS[:3], vectors[:3]))
+    assert await index.search.search("videos_none", vectors[:0], 5) == []
+
+
+async def test_a_collection_that_is_not_there_is_unavailable(
+    index: Index, vectors: NDArray[np.float32]
+) -> None:
+    with pytest.raises(Unavailable, match="milvus|collection"):
+        await index.search.search("videos_gone", vectors[:1], 5)
+    with pytest.raises(Unavailable):
+        index.writer.count("videos_gone")
+
+
+async def test_upsert_and_delete_after_the_seal_are_seen_once_sealed_again(
+    index: Index, vectors: NDArray[np.float32]
+) -> None:
+    list(fill(index.writer, "content_a", IDS[:100], vectors[:100]))
+    list(index.writer.upsert("content_a", [IDS[0], IDS[200]], vectors[[250, 200]]))
+    index.writer.delete("content_a", [IDS[1], "never there"])
+    index.writer.seal("content_a")
+    assert index.writer.count("content_a") == 100
+    found = await index.search.search("content_a", vectors[[250, 200, 1]], 1)
+    assert [hits.ids for hits in found[:2]] == [(IDS[0],), (IDS[200],)]
+    assert found[2].ids != (IDS[1],)
+
+
+async def test_a_scan_gives_every_row_back(index: Index, vectors: NDArray[np.float32]) -> None:
+    list(fill(index.writer, "content_b", IDS, vectors))
+    rows = {
+        id_: vector
+        for ids, page in index.writer.scan("content_b")
+        for id_, vector in zip(ids, page, strict=True)
+    }
+    assert sorted(rows) == sorted(IDS)
+    np.testing.assert_allclose(np.stack([rows[id_] for id_ in IDS]), vectors, atol=1e-6)
+
+
+async def test_collections_are_named_made_anew_and_dropped(
+    index: Index, vectors: NDArray[np.float32]
+) -> None:
+    list(fill(index.writer, "videos_b", IDS[:5], vectors[:5]))
+    list(fill(index.writer, "videos_c", IDS[:5], vectors[:5]))
+    assert index.writer.collections() == ["videos_b", "videos_c"]
+    list(fill(index.writer, "videos_b", IDS[5:7], vectors[5:7]))
+    assert index.writer.count("videos_b") == 2
+    index.writer.drop("videos_c")
+    index.writer.drop("videos_c")
+    assert index.writer.collections() == ["videos_b"]
+
+
+async def test_an_id_of_128_characters_is_kept_whole(
+    index: Index, vectors: NDArray[np.float32]
+) -> None:
+    long = ["a" * 127 + end for end in "xy"]
+    list(fill(index.writer, "videos_long", long, vectors[:2]))
+    found = await index.search.search("videos_long", vectors[:2], 1)
+    assert [hits.ids[0] for hits in found] == long

@@ -1,0 +1,63 @@
+"""What jobs need of the stores."""
+
+from collections.abc import Iterator, Sequence
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from core.types import Hits
+
+
+class VectorWriter(Protocol):
+    """Collections of vectors, written by jobs; blocking, one writer to a collection at a time.
+
+    Every method raises `Unavailable` when the index does not answer or lacks the collection.
+    """
+
+    def collections(self) -> list[str]:
+        """Names of all collections, sorted."""
+        ...
+
+    def create(self, collection: str, dim: int) -> None:
+        """An empty collection of vectors (dim,), in place of one of that name."""
+        ...
+
+    def insert(
+        self, collection: str, ids: Sequence[str], vectors: NDArray[np.float32]
+    ) -> Iterator[int]:
+        """Write rows (n, d) whose ids the collection lacks; yields the rows written so far.
+
+        Nothing is written that is not iterated.
+        """
+        ...
+
+    def upsert(
+        self, collection: str, ids: Sequence[str], vectors: NDArray[np.float32]
+    ) -> Iterator[int]:
+        """As `insert`, over the rows of the same ids."""
+        ...
+
+    def delete(self, collection: str, ids: Sequence[str]) -> None:
+        """Delete rows; an id that is not there is no error."""
+        ...
+
+    def seal(self, collection: str) -> None:
+        """Make every row written before searchable, fast. May be called again after writes."""
+        ...
+
+    def count(self, collection: str) -> int:
+        """Rows of a sealed collection."""
+        ...
+
+    def scan(self, collection: str) -> Iterator[tuple[list[str], NDArray[np.float32]]]:
+        """All rows of a sealed collection in pages: ids and vectors, float32 (len(ids), d)."""
+        ...
+
+    def search(self, collection: str, vectors: NDArray[np.float32], k: int) -> list[Hits]:
+        """As `retrieval.ports.VectorSearch.search`, seeing all that was sealed before."""
+        ...
+
+    def drop(self, collection: str) -> None:
+        """Drop a collection; none is no error."""
+        ...
