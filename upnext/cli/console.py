@@ -1,0 +1,117 @@
+"""What a command shows: its progress on stderr, its result on stdout.
+
+with progress("Importing ratings") as meter:       # a bar, or a plain line now and then
+meter.update(0.4, "40,000 accepted")           # done of total (1.0 unless given)
+emit(report, as_json=as_json, table=lambda: table_of(report))
+"""
+
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import click
+import msgspec
+from rich.console import Console, RenderableType
+from rich.progress import (
+    BarColumn,
+    Progress,
+    SpinnerColumn,
+    TaskID,
+    TaskProgressColumn,
+    TextColumn,
+    TimeElapsedColumn,
+)
+
+LINE_SECONDS = 5.0
+
+console = Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+class Meter(ABC):
+    """How far one piece of work is."""
+
+    @abstractmethod
+    def update(self, done: float, message: str = "", total: float | None = None) -> None:
+        """Show that `done` of `total` is done; may be called as often as is convenient.
+
+        Args:
+            done: in the units of `total`, 0..1 when no total was given.
+            message: a few words on where it is.
+            total: when it is known only now.
+        """
+
+
+class _Bar(Meter):
+    def __init__(self, bars: Progress, task: TaskID) -> None:
+        self._bars = bars
+        self._task = task
+
+    def update(self, done: float, message: str = "", total: float | None = None) -> None:
+        self._bars.update(self._task, completed=done, total=total, message=message)
+
+
+class _Lines(Meter):
+    def __init__(self, description: str, total: float | None) -> None:
+        self._description = description
+        self._total = total
+        self._began = time.monotonic()
+        self._printed = self._began
+        self._last = ""
+        console.print(f"{description} ...", markup=False)
+
+    def update(self, done: float, message: str = "", total: float | None = None) -> None:
+        self._total = total or self._total
+        share = f"{min(1.0, done / self._total):.0%}" if self._total else f"{done:,.0f}"
+        self._last = f"{share} {message}".strip()
+        if time.monotonic() - self._printed >= LINE_SECONDS:
+            self._printed = time.monotonic()
+            console.print(f"{self._description}: {self._last}", markup=False)
+
+    def finish(self) -> None:
+        seconds = time.monotonic() - self._began
+        last = f" ({self._last})" if self._last else ""
+        console.print(f"{self._description}: done in {seconds:.1f} s{last}", markup=False)
+
+
+@contextmanager
+def progress(description: str, total: float | None = 1.0) -> Iterator[Meter]:
+    """Show a piece of work: a bar on a terminal, else a line at its start, its end and every 5 s.
+
+    Args:
+        description: what is being done: "Importing ratings".
+        total: how much there is to do; None while that is not known.
+    """
+    if not console.is_terminal:
+        lines = _Lines(description, total)
+        yield lines
+        lines.finish()
+        return
+    columns = (
+        SpinnerColumn(finished_text="✓"),
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TaskProgressColumn(),
+        TimeElapsedColumn(),
+        TextColumn("{task.fields[message]}", style="dim"),
+    )
+    with Progress(*columns, console=console) as bars:
+        task = bars.add_task(description, total=total, message="")
+        yield _Bar(bars, task)
+        whole = bars.tasks[0].total or 1.0
+        bars.update(task, completed=whole, total=whole)
+
+
+def emit(data: Any, *, as_json: bool, table: Callable[[], RenderableType]) -> None:  # noqa: ANN401
+    """Print a command's result: `data` as JSON for a script, else the table for a person.
+
+    Args:
+        data: anything msgspec can encode: structs, dataclasses, dicts.
+        as_json: the command's `--json` flag.
+        table: makes what a person sees; a string will do.
+    """
+    if as_json:
+        click.echo(msgspec.json.format(msgspec.json.encode(data), indent=2).decode())
+    else:
+        Console(highlight=False).print(table())

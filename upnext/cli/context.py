@@ -1,0 +1,74 @@
+"""Where a command's stores are: the environment's, the running stack's, or its own for a while."""
+
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+
+import click
+
+from core.errors import SetupError
+from core.settings import Settings, load
+from storage.embedded.stack import EmbeddedStack, Endpoints, StoreName
+from storage.postgres import migrate
+from upnext.cli.console import console
+from upnext.home import Home, complete
+
+ALL: tuple[StoreName, ...] = ("postgres", "redis", "milvus", "bus")
+FIELDS: dict[StoreName, str] = {
+    "postgres": "postgres_url",
+    "redis": "redis_url",
+    "milvus": "milvus_uri",
+    "bus": "bus_url",
+}
+
+
+@contextmanager
+def stores(needs: Collection[StoreName] = ALL) -> Iterator[Settings]:
+    """Settings whose URLs all answer, for the time of the block.
+
+    Each URL comes from the environment when it is set there; else from the running `upnext up` of
+    the same home; else from an embedded server that runs until the block ends, its database
+    migrated. `needs` names the stores the command uses, so that it need not wait for others;
+    `artifacts_url` and `jwt_secret` are always filled.
+
+    Enter it from the main thread and outside of an event loop:
+
+        with stores(needs=("postgres", "redis")) as settings:
+            asyncio.run(work(settings))
+
+    Raises:
+        SetupError: a server cannot be started, another command is using the home, or a database
+            of the environment is not at this program's revision.
+    """
+    settings = load()
+    home = Home(settings.home)
+    given = settings.postgres_url is not None
+    stack = home.live()
+    if stack is not None and stack.endpoints is not None:
+        yield complete(settings, home, stack.endpoints)
+        return
+    missing = [name for name in needs if getattr(settings, FIELDS[name]) is None]
+    if not missing:
+        _check_revision(settings, needs)
+        yield complete(settings, home, Endpoints())
+        return
+    context = click.get_current_context(silent=True)
+    with home.lock(context.command_path if context else "upnext"):
+        console.print(f"Starting {', '.join(missing)} for this command ...", style="dim")
+        with EmbeddedStack(home.path, missing) as servers:
+            filled = complete(settings, home, servers.endpoints)
+            if given:
+                _check_revision(filled, needs)
+            elif filled.postgres_url is not None:
+                migrate.upgrade(filled.postgres_url)
+            yield filled
+
+
+def _check_revision(settings: Settings, needs: Collection[StoreName]) -> None:
+    if "postgres" not in needs or settings.postgres_url is None:
+        return
+    found, wanted = migrate.current(settings.postgres_url), migrate.head()
+    if found != wanted:
+        raise SetupError(
+            f"The database of UPNEXT_POSTGRES_URL is at revision {found or 'none'}, this program "
+            f"needs {wanted}: run `upnext migrate`."
+        )
