@@ -98,6 +98,15 @@ class Candidate:
 
 
 @dataclass(frozen=True, slots=True)
+class Ranked:
+    """A candidate in its place. `score` is the blend's: diversity and rules reorder without it."""
+
+    video_id: VideoId
+    source: Source
+    score: float
+
+
+@dataclass(frozen=True, slots=True)
 class VideoColumns:
     """Facts of n candidate videos as arrays, in the candidates' order.
 

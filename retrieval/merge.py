@@ -1,0 +1,50 @@
+"""One list of candidates from what several sources found."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from core.types import Candidate, Source, VideoId
+from retrieval.query import Query, candidates
+
+
+def merge(
+    found: Mapping[Source, Sequence[Candidate]],
+    query: Query,
+    quotas: Mapping[Source, int],
+) -> list[Candidate]:
+    """Each allowed video once, at most `quotas` of each source, in the order of `found`.
+
+    The first source that found a video keeps the credit, the highest similarity counts. What is
+    unknown, not eligible, watched or excluded is dropped here whatever the source let through.
+    """
+    pool = [candidate for part in found.values() for candidate in part]
+    allowed = query.allows(query.snapshot.rows([candidate.video_id for candidate in pool]))
+    taken: Counter[Source] = Counter()
+    merged: dict[VideoId, Candidate] = {}
+    for candidate, may in zip(pool, allowed.tolist(), strict=True):
+        if not may:
+            continue
+        first = merged.get(candidate.video_id)
+        if first is not None:
+            best = max(first.similarity, candidate.similarity)
+            merged[candidate.video_id] = replace(first, similarity=best)
+        elif taken[candidate.source] < quotas[candidate.source]:
+            taken[candidate.source] += 1
+            merged[candidate.video_id] = candidate
+    return list(merged.values())
+
+
+def filled(first: Sequence[Candidate], more: Sequence[Candidate], to: int) -> list[Candidate]:
+    """`first`, then those of `more` that are not in it, until there are `to`."""
+    there = {candidate.video_id for candidate in first}
+    others = [candidate for candidate in more if candidate.video_id not in there]
+    return [*first, *others[: max(to - len(first), 0)]]
+
+
+def top_up(merged: Sequence[Candidate], query: Query, to: int) -> list[Candidate]:
+    """`merged`, filled with popular videos until there are `to`, or no more allowed ones."""
+    if len(merged) >= to:
+        return list(merged)
+    rows = query.first(query.snapshot.popular_rows, to + len(merged))
+    return filled(merged, candidates(query, rows, "popular"), to)

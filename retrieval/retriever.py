@@ -1,0 +1,60 @@
+"""Who might the user like: all sources together, under one deadline."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from core.types import Candidate, Source
+from retrieval.merge import merge, top_up
+from retrieval.query import CandidateSource, Query
+from retrieval.together import together
+
+LONGEST_LIST = 100
+# Shares of `Query.wanted` that each source may fill.
+SHARES: Mapping[Source, float] = {
+    "nearest": 1.0,
+    "similar": 1 / 2,
+    "trending": 1 / 6,
+    "popular": 1 / 6,
+    "new": 1 / 6,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Retrieved:
+    """Candidates, and for each source that was left out, why.
+
+    `left_out` maps the source's name to the dependency that failed (`milvus`), `deadline` or
+    `internal`.
+    """
+
+    candidates: list[Candidate]
+    left_out: Mapping[str, str] = field(default_factory=dict)
+
+
+class Retriever:
+    """Runs the sources; the order they are given in is the order of credit."""
+
+    def __init__(self, sources: Sequence[CandidateSource], *, deadline_seconds: float) -> None:
+        self._sources = {source.name: source for source in sources}
+        self._deadline_seconds = deadline_seconds
+
+    async def find(self, query: Query) -> Retrieved:
+        """Merged candidates of all sources that answered in time.
+
+        At least 100 when the catalogue has as many allowed videos, whatever failed: what is
+        missing is filled with popular ones from memory. Never raises `Unavailable`.
+        """
+        calls = {name: source.find(query) for name, source in self._sources.items()}
+        answers, missing = await together(calls, self._deadline_seconds)
+        found = {name: answers[name] for name in self._sources if name in answers}
+        quotas = {name: max(1, round(share * query.wanted)) for name, share in SHARES.items()}
+        merged = merge(found, query, quotas)
+        return Retrieved(top_up(merged, query, LONGEST_LIST), {**missing})
+
+    async def listing(self, name: Source, query: Query) -> Retrieved:
+        """The first 100 of one source (`trending`, `popular`, `new`), in its own order.
+
+        Filled with popular ones while the catalogue has allowed videos.
+        """
+        own = await self._sources[name].find(replace(query, wanted=LONGEST_LIST))
+        return Retrieved(top_up(own, query, LONGEST_LIST))

@@ -1,0 +1,82 @@
+"""Videos like a given one: by its content vector, by what is known of it while it has none."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from core.types import Candidate, VideoId
+from retrieval.merge import filled, top_up
+from retrieval.ports import VectorSearch
+from retrieval.query import Query, candidates
+from retrieval.retriever import LONGEST_LIST, Retrieved
+from retrieval.snapshot import Snapshot
+from retrieval.together import together
+from retrieval.vocabulary import NONE
+
+GENRE, CREATOR, LANGUAGE = 0.7, 0.2, 0.1  # shares of likeness by facts; they add up to 1
+
+
+class SimilarVideos:
+    """Candidates for `GET /videos/{id}/similar`, credited to `similar`."""
+
+    def __init__(self, search: VectorSearch, *, deadline_seconds: float) -> None:
+        self._search = search
+        self._deadline_seconds = deadline_seconds
+
+    async def find(self, video_id: VideoId, query: Query) -> Retrieved:
+        """Up to 100 candidates, most alike first; `query.exclude` must name the video itself.
+
+        Args:
+            video_id: a video of the snapshot.
+            query: `live` is what gives the vector; `state` drops what that user has watched.
+
+        Returns:
+            `left_out` has `content_vector` when the video has no vector yet, `similar` when the
+            search failed: then the candidates are alike in genre, creator and language.
+        """
+        calls = {"similar": self._by_vector(video_id, query)}
+        answers, missing = await together(calls, self._deadline_seconds)
+        near = answers.get("similar")
+        if near is None:
+            left_out = missing or {"content_vector": "none"}
+            return Retrieved(top_up(by_facts(video_id, query), query, LONGEST_LIST), left_out)
+        if len(near) < LONGEST_LIST:
+            near = filled(near, by_facts(video_id, query), LONGEST_LIST)
+        return Retrieved(top_up(near, query, LONGEST_LIST))
+
+    async def _by_vector(self, video_id: VideoId, query: Query) -> list[Candidate] | None:
+        if query.live is None:
+            return None
+        vectors, known = query.live.content.take([video_id])
+        if not known.all():
+            return None
+        k = LONGEST_LIST + query.barred
+        collection = f"content_{query.live.content_revision}"
+        [hits] = await self._search.search(collection, vectors, k)
+        rows = query.snapshot.rows(hits.ids)
+        keep = np.flatnonzero(query.allows(rows))[:LONGEST_LIST]
+        return candidates(query, rows[keep], "similar", hits.scores[keep].tolist())
+
+
+def by_facts(video_id: VideoId, query: Query) -> list[Candidate]:
+    """The 100 allowed videos most alike in genres, creator and language, the popular ones first.
+
+    Likeness is 0.7 times the share of genres in common (Jaccard), 0.2 for the same creator and
+    0.1 for the same language; videos with nothing in common are left out.
+    """
+    snapshot = query.snapshot
+    likeness = _likeness(snapshot, int(snapshot.rows([video_id])[0]))
+    popular = snapshot.popular_rows[likeness[snapshot.popular_rows] > 0]
+    order = popular[np.argsort(-likeness[popular], kind="stable")]
+    rows = query.first(order, LONGEST_LIST)
+    return candidates(query, rows, "similar", likeness[rows].tolist())
+
+
+def _likeness(snapshot: Snapshot, row: int) -> NDArray[np.float64]:
+    facts, table = snapshot.facts, snapshot.genre_table
+    own = facts[row]
+    genres = table[own["genre_set"]]
+    common = (table & genres).sum(axis=1) / np.maximum((table | genres).sum(axis=1), 1)
+    creator = (facts["creator"] == own["creator"]) & (own["creator"] != NONE)
+    language = (facts["language"] == own["language"]) & (own["language"] != NONE)
+    likeness = GENRE * common[facts["genre_set"]] + CREATOR * creator + LANGUAGE * language
+    return np.asarray(likeness, dtype=np.float64)
