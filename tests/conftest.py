@@ -1,10 +1,18 @@
 """Real servers for the tests: each starts when first asked for and ends with the session."""
 
-from collections.abc import Iterator
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from uuid import uuid4
 
 import pytest
+from sqlalchemy import make_url, text
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.pool import NullPool
 
+from core.settings import load
 from storage.embedded.stack import EmbeddedStack, StoreName
+from storage.postgres import migrate
+from storage.postgres.engine import connect, driver_url
 
 
 def _serve(factory: pytest.TempPathFactory, name: StoreName) -> Iterator[str]:
@@ -34,3 +42,47 @@ def milvus_uri(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 def nats_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A NATS server with JetStream: `nats://user:password@127.0.0.1:...`."""
     yield from _serve(tmp_path_factory, "bus")
+
+
+@pytest.fixture(scope="session")
+def template_database(postgres_url: str) -> str:
+    """The name of a migrated, empty database that is only ever copied."""
+    name = "upnext_template"
+    _administer(postgres_url, f"CREATE DATABASE {name}")
+    migrate.upgrade(_database(postgres_url, name))
+    return name
+
+
+@pytest.fixture
+def database_url(postgres_url: str, template_database: str) -> Iterator[str]:
+    """A fresh, migrated database for one test."""
+    name = f"test_{uuid4().hex}"
+    _administer(postgres_url, f"CREATE DATABASE {name} TEMPLATE {template_database}")
+    yield _database(postgres_url, name)
+    _administer(postgres_url, f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture
+async def engine(database_url: str) -> AsyncIterator[AsyncEngine]:
+    """Connections to this test's `database_url`."""
+    pool = connect(load({"postgres_url": database_url}))
+    yield pool
+    await pool.dispose()
+
+
+def _database(url: str, name: str) -> str:
+    return make_url(url).set(database=name).render_as_string(hide_password=False)
+
+
+def _administer(url: str, statement: str) -> None:
+    """Run one statement that PostgreSQL does not allow inside a transaction."""
+
+    async def run() -> None:
+        pool = create_async_engine(
+            driver_url(url), poolclass=NullPool, isolation_level="AUTOCOMMIT"
+        )
+        async with pool.connect() as connection:
+            await connection.execute(text(statement))
+        await pool.dispose()
+
+    asyncio.run(run())

@@ -1,0 +1,171 @@
+"""The history's truth: every watch and rating once, with the counters and users it moves.
+
+Writers lock in one order everywhere (keys, then users, then counters, each sorted), so that two of
+them with overlapping batches wait for each other and never deadlock.
+"""
+
+from collections.abc import AsyncIterator, Sequence
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Row, text
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from core.types import AddCounts, Interaction, UserId
+from storage.counters import tally
+from storage.postgres.engine import pages, transaction
+
+_PAGE = 5000
+_COLUMNS = """
+    event_key AS key, user_id, video_id, kind, occurred_at, weight, watched_seconds, video_seconds,
+    rating, recommendation_id
+"""
+
+_INSERT = text(
+    """
+    INSERT INTO interactions (
+        event_key, user_id, video_id, kind, occurred_at, weight, watched_seconds, video_seconds,
+        rating, recommendation_id
+    )
+    SELECT * FROM unnest(
+        CAST(:key AS uuid[]), CAST(:user_id AS text[]), CAST(:video_id AS text[]),
+        CAST(:kind AS text[]), CAST(:occurred_at AS timestamptz[]),
+        CAST(:weight AS double precision[]), CAST(:watched_seconds AS double precision[]),
+        CAST(:video_seconds AS double precision[]), CAST(:rating AS double precision[]),
+        CAST(:recommendation_id AS text[])
+    )
+    ON CONFLICT (event_key) DO NOTHING
+    RETURNING event_key
+    """
+)
+_USERS = text(
+    """
+    INSERT INTO users (user_id, revision, last_event_at)
+    SELECT user_id, 1, last_event_at FROM unnest(
+        CAST(:user_ids AS text[]), CAST(:moments AS timestamptz[])
+    ) AS batch (user_id, last_event_at)
+    ON CONFLICT (user_id) DO UPDATE SET
+        revision = users.revision + 1,
+        last_event_at = greatest(users.last_event_at, excluded.last_event_at)
+    RETURNING user_id, revision
+    """
+)
+_REVISIONS = text(
+    "SELECT user_id, revision FROM users WHERE user_id = ANY(CAST(:user_ids AS text[]))"
+)
+# The shard follows the connection: writers at the same time mostly have different ones.
+_COUNTERS = text(
+    """
+    INSERT INTO popularity (video_id, shard, watches, log2_slow, log2_fast)
+    SELECT video_id, pg_backend_pid() % 4, watches, slow, fast FROM unnest(
+        CAST(:video_ids AS text[]), CAST(:watches AS bigint[]),
+        CAST(:slow AS double precision[]), CAST(:fast AS double precision[])
+    ) AS batch (video_id, watches, slow, fast)
+    ON CONFLICT (video_id, shard) DO UPDATE SET
+        watches = popularity.watches + excluded.watches,
+        log2_slow = log2_add(popularity.log2_slow, excluded.log2_slow),
+        log2_fast = log2_add(popularity.log2_fast, excluded.log2_fast),
+        updated_at = now()
+    """
+)
+_FIND = text(f"SELECT {_COLUMNS} FROM interactions WHERE event_key = :key")  # noqa: S608 (constants)
+_STREAM = text(
+    f"""
+    SELECT {_COLUMNS} FROM interactions
+    WHERE (CAST(:start AS timestamptz) IS NULL OR occurred_at >= :start)
+      AND (CAST(:end AS timestamptz) IS NULL OR occurred_at < :end)
+    ORDER BY user_id, occurred_at, event_key
+    """  # noqa: S608 (constants)
+)
+_COUNT = text("SELECT count(*) FROM interactions")
+
+
+class PostgresInteractions:
+    """`ingest.ports.InteractionStore`, `api.ports.InteractionStore`, training's interactions."""
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        self._engine = engine
+
+    async def add_many(self, interactions: Sequence[Interaction]) -> AddCounts:
+        """Write interactions, counters and users in one transaction, each key at most once ever.
+
+        Of equal keys in the batch the first counts. Batches of 500 to 10,000 are worth it.
+
+        Raises:
+            Unavailable: nothing was written.
+            InvalidInput: an id holds a character that PostgreSQL cannot keep.
+        """
+        if not interactions:
+            return AddCounts(0, 0, {})
+        batch: dict[UUID, Interaction] = {}
+        for row in interactions:
+            batch.setdefault(row.key, row)
+        async with transaction(self._engine) as connection:
+            accepted = await _insert(connection, [batch[key] for key in sorted(batch)])
+            revisions = await _move_users(connection, accepted)
+            await _move_counters(connection, accepted)
+            others = {row.user_id for row in interactions} - revisions.keys()
+            if others:
+                rows = await connection.execute(_REVISIONS, {"user_ids": sorted(others)})
+                revisions |= {UserId(row.user_id): row.revision for row in rows}
+        return AddCounts(len(accepted), len(interactions) - len(accepted), revisions)
+
+    async def find(self, key: UUID) -> Interaction | None:
+        """The interaction of that key. Raises `Unavailable`."""
+        async with transaction(self._engine) as connection:
+            row = (await connection.execute(_FIND, {"key": key})).one_or_none()
+            return None if row is None else _interaction(row)
+
+    async def stream(
+        self, start: datetime | None = None, end: datetime | None = None
+    ) -> AsyncIterator[Sequence[Interaction]]:
+        """Those with start <= occurred_at < end, by user and time. Raises `Unavailable`."""
+        span = {"start": start, "end": end}
+        async for page in pages(self._engine, _STREAM, span, _PAGE):
+            yield [_interaction(row) for row in page]
+
+    async def count(self) -> int:
+        """How many there are. Raises `Unavailable`."""
+        async with transaction(self._engine) as connection:
+            return int(await connection.scalar(_COUNT) or 0)
+
+
+async def _insert(
+    connection: AsyncConnection, rows: Sequence[Interaction]
+) -> Sequence[Interaction]:
+    """Insert rows sorted by key; those that were not there before."""
+    columns = {name: [getattr(row, name) for row in rows] for name in Interaction.__struct_fields__}
+    new = set((await connection.execute(_INSERT, columns)).scalars())
+    return [row for row in rows if row.key in new]
+
+
+async def _move_users(
+    connection: AsyncConnection, accepted: Sequence[Interaction]
+) -> dict[UserId, int]:
+    latest: dict[UserId, datetime] = {}
+    for row in accepted:
+        latest[row.user_id] = max(row.occurred_at, latest.get(row.user_id, row.occurred_at))
+    if not latest:
+        return {}
+    user_ids = sorted(latest)
+    moments = [latest[user_id] for user_id in user_ids]
+    rows = await connection.execute(_USERS, {"user_ids": user_ids, "moments": moments})
+    return {UserId(row.user_id): row.revision for row in rows}
+
+
+async def _move_counters(connection: AsyncConnection, accepted: Sequence[Interaction]) -> None:
+    if not accepted:
+        return
+    added = tally(accepted)
+    columns = {
+        "video_ids": list(added.video_ids),
+        "watches": added.watches.tolist(),
+        "slow": added.slow.tolist(),
+        "fast": added.fast.tolist(),
+    }
+    await connection.execute(_COUNTERS, columns)
+
+
+def _interaction(row: Row[Any]) -> Interaction:
+    return Interaction(**row._asdict())

@@ -1,0 +1,156 @@
+"""What every history promises: each event once, and states that are of one moment."""
+
+from collections.abc import AsyncIterator, Sequence
+from datetime import datetime, timedelta
+from typing import Protocol
+from uuid import UUID
+
+import msgspec
+import numpy as np
+import pytest
+
+from core.hashing import event_key, hash64_many
+from core.types import AddCounts, Interaction, UserId, UserState, VideoId, Watch
+from storage.memory.history import MemoryHistory
+from storage.postgres.interactions import PostgresInteractions
+from storage.postgres.users import PostgresUsers
+from tests.histories import START, watch
+
+pytestmark = pytest.mark.contract
+
+
+class Writer(Protocol):
+    async def add_many(self, interactions: Sequence[Interaction]) -> AddCounts: ...
+    async def find(self, key: UUID) -> Interaction | None: ...
+    async def count(self) -> int: ...
+    def stream(
+        self, start: datetime | None = None, end: datetime | None = None
+    ) -> AsyncIterator[Sequence[Interaction]]: ...
+
+
+class Reader(Protocol):
+    async def state(self, user_id: UserId, recent: int) -> UserState | None: ...
+    async def exists(self, user_id: UserId) -> bool: ...
+
+
+Stores = tuple[Writer, Reader]
+U1, U2 = UserId("u1"), UserId("u2")
+
+
+@pytest.fixture(params=["memory", "postgres"])
+def stores(request: pytest.FixtureRequest) -> Stores:
+    if request.param == "memory":
+        history = MemoryHistory()
+        return history, history
+    engine = request.getfixturevalue("engine")
+    return PostgresInteractions(engine), PostgresUsers(engine)
+
+
+async def _events(
+    writer: Writer, start: datetime | None, end: datetime | None
+) -> list[Interaction]:
+    return [row async for page in writer.stream(start, end) for row in page]
+
+
+async def test_writing_counts_and_raises_revisions(stores: Stores) -> None:
+    writer, _ = stores
+    first = await writer.add_many([watch("1", "u1", "a"), watch("2", "u2", "a")])
+    assert first == AddCounts(2, 0, {U1: 1, U2: 1})
+    assert await writer.add_many([watch("3", "u1", "b")]) == AddCounts(1, 0, {U1: 2})
+    assert await writer.count() == 3
+
+
+async def test_nothing_in_nothing_out(stores: Stores) -> None:
+    writer, reader = stores
+    assert await writer.add_many([]) == AddCounts(0, 0, {})
+    assert await reader.state(U1, 10) is None
+    assert not await reader.exists(U1)
+    assert await writer.find(event_key("test", "1")) is None
+    assert await _events(writer, None, None) == []
+
+
+async def test_a_repeat_changes_nothing_even_with_another_time(stores: Stores) -> None:
+    writer, reader = stores
+    await writer.add_many([watch("1", "u1", "a")])
+    again = await writer.add_many([watch("1", "u1", "b", hours=9), watch("1", "u1", "c")])
+    assert again == AddCounts(0, 2, {U1: 1})
+    state = await reader.state(U1, 10)
+    assert state is not None
+    assert state.recent == (Watch(VideoId("a"), START, 0.3),)
+
+
+async def test_a_repeat_inside_a_batch_counts_once(stores: Stores) -> None:
+    writer, _ = stores
+    rows = [watch("1", "u1", "a"), watch("1", "u1", "b"), watch("2", "u1", "b")]
+    assert await writer.add_many(rows) == AddCounts(2, 1, {U1: 1})
+    kept = await writer.find(event_key("test", "1"))
+    assert kept is not None
+    assert kept.video_id == "a"
+
+
+async def test_a_key_that_another_user_took_does_not_make_a_user(stores: Stores) -> None:
+    writer, reader = stores
+    await writer.add_many([watch("1", "u1", "a")])
+    assert await writer.add_many([watch("1", "u2", "a")]) == AddCounts(0, 1, {})
+    assert not await reader.exists(U2)
+
+
+async def test_every_field_comes_back(stores: Stores) -> None:
+    writer, _ = stores
+    seen = msgspec.structs.replace(
+        watch("1", "u1", "a", weight=1 / 3),
+        watched_seconds=600.5,
+        video_seconds=900.25,
+        recommendation_id="r-1",
+    )
+    rated = msgspec.structs.replace(watch("2", "u1", "a"), kind="rating", rating=4.5)
+    await writer.add_many([seen, rated])
+    assert await writer.find(seen.key) == seen
+    assert await writer.find(rated.key) == rated
+
+
+async def test_a_state_is_newest_first_with_each_video_once(stores: Stores) -> None:
+    writer, reader = stores
+    rows = [
+        watch("1", "u1", "old", hours=1),
+        watch("2", "u1", "twice", hours=2, weight=0.2),
+        watch("3", "u1", "new", hours=3),
+        watch("4", "u1", "twice", hours=4, weight=0.9),
+        watch("5", "u2", "other", hours=5),
+    ]
+    await writer.add_many(rows)
+    state = await reader.state(U1, 2)
+    assert state is not None
+    assert [(seen.video_id, seen.weight) for seen in state.recent] == [("twice", 0.9), ("new", 0.3)]
+    assert state.watched.dtype == np.uint64
+    np.testing.assert_array_equal(state.watched, np.sort(hash64_many(["old", "twice", "new"])))
+
+
+async def test_equal_times_give_one_order(stores: Stores) -> None:
+    writer, reader = stores
+    for event, video in (("1", "b"), ("2", "c"), ("3", "a")):
+        await writer.add_many([watch(event, "u1", video)])
+    await writer.add_many([watch("4", "u1", "b", weight=0.8)])
+    state = await reader.state(U1, 10)
+    assert state is not None
+    assert [(seen.video_id, seen.weight) for seen in state.recent] == [
+        ("a", 0.3),
+        ("b", 0.8),
+        ("c", 0.3),
+    ]
+
+
+async def test_a_stream_is_by_user_and_time_within_its_half_open_span(stores: Stores) -> None:
+    writer, _ = stores
+    rows = [
+        watch("1", "b", "x", hours=1),
+        watch("2", "B", "x", hours=3),
+        watch("3", "a", "y", hours=2),
+        watch("4", "a", "x", hours=0),
+        watch("5", "a", "z", hours=4),
+    ]
+    await writer.add_many(rows)
+    assert await _events(writer, None, None) == [rows[1], rows[3], rows[2], rows[4], rows[0]]
+    end = START + timedelta(hours=3)
+    assert await _events(writer, START, end) == [rows[3], rows[2], rows[0]]
+    assert await _events(writer, end, None) == [rows[1], rows[4]]
