@@ -1,0 +1,114 @@
+"""Events as they come in: CloudEvents 1.0 in structured JSON, as the event contract names them."""
+
+from datetime import datetime
+from typing import Literal
+
+import msgspec
+
+from core.errors import InvalidInput
+from core.hashing import event_key
+from core.types import Interaction
+from ingest.checks import (
+    LatestTime,
+    check_id,
+    check_occurred_at,
+    check_rating,
+    check_seconds,
+    check_text,
+    check_user_id,
+    check_video_id,
+)
+from ingest.weights import rating_weight, watch_weight
+
+LONGEST_NAME = 1_000  # of an event's id or source, which are not ids of ours
+
+
+class WatchedData(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What was watched, by whom, and for how long."""
+
+    user_id: str | int
+    video_id: str | int
+    watched_seconds: float | None = None
+    video_seconds: float | None = None
+    recommendation_id: str | None = None
+
+
+class RatedData(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A rating, 0.5 to 5."""
+
+    user_id: str | int
+    video_id: str | int
+    rating: float
+
+
+class _Envelope(msgspec.Struct, frozen=True, kw_only=True, tag_field="type"):
+    """The attributes of CloudEvents that matter here; others (extensions) are passed over."""
+
+    specversion: Literal["1.0"]
+    id: str
+    source: str
+    time: datetime | None = None
+    datacontenttype: str | None = None
+
+
+class VideoWatched(_Envelope, frozen=True, kw_only=True, tag="VideoWatched"):
+    """A user watched a video, wholly or in part."""
+
+    data: WatchedData
+
+
+class VideoRated(_Envelope, frozen=True, kw_only=True, tag="VideoRated"):
+    """A user rated a video."""
+
+    data: RatedData
+
+
+Event = VideoWatched | VideoRated
+
+
+def interaction_of(event: Event, latest: LatestTime, received: datetime | None) -> Interaction:
+    """The interaction that an event tells of.
+
+    `received` stands in for a missing `time` (the broker's time; None where there is none).
+
+    Raises:
+        InvalidInput: the event breaks a rule of the contract.
+    """
+    moment = event.time or received
+    if moment is None:
+        raise InvalidInput("time is missing", field="time")
+    for name, value in (("id", event.id), ("source", event.source)):
+        if not value:
+            raise InvalidInput(f"{name} is empty", field=name)
+        check_text(value, name, LONGEST_NAME)
+    occurred_at = check_occurred_at(moment, latest)
+    key = event_key(event.source, event.id)
+    user_id = check_user_id(str(event.data.user_id))
+    video_id = check_video_id(str(event.data.video_id))
+    if isinstance(event.data, RatedData):
+        rating = check_rating(event.data.rating)
+        return Interaction(
+            key=key,
+            user_id=user_id,
+            video_id=video_id,
+            kind="rating",
+            occurred_at=occurred_at,
+            weight=rating_weight(rating),
+            rating=rating,
+        )
+    watched = check_seconds(event.data.watched_seconds, "watched_seconds")
+    length = check_seconds(event.data.video_seconds, "video_seconds")
+    recommendation = event.data.recommendation_id
+    if recommendation is not None:
+        check_id(recommendation, "recommendation_id")
+    return Interaction(
+        key=key,
+        user_id=user_id,
+        video_id=video_id,
+        kind="watch",
+        occurred_at=occurred_at,
+        weight=watch_weight(watched, length),
+        watched_seconds=watched,
+        video_seconds=length,
+        recommendation_id=recommendation,
+    )

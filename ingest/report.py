@@ -1,0 +1,56 @@
+"""What an import did, and where one failed line is."""
+
+import msgspec
+
+KEPT_REJECTS = 100
+
+
+class Reject(msgspec.Struct, frozen=True):
+    """A line that was left out. `line` counts from 1; in a Parquet file it is the row."""
+
+    file: str
+    line: int
+    reason: str
+
+
+class Counts(msgspec.Struct):
+    """How many rows were new or changed, known already, or refused."""
+
+    accepted: int = 0
+    duplicates: int = 0
+    rejected: int = 0
+
+
+class Report(msgspec.Struct):
+    """The summary of an import: totals, the same file by file, the first 100 rejects.
+
+    `warnings` are sentences for a person about what did not go as it should without harm to the
+    data.
+    """
+
+    accepted: int = 0
+    duplicates: int = 0
+    rejected: int = 0
+    files: dict[str, Counts] = msgspec.field(default_factory=dict)
+    errors: list[Reject] = msgspec.field(default_factory=list)
+    warnings: list[str] = msgspec.field(default_factory=list)
+
+    def add(self, file: str, accepted: int, duplicates: int) -> None:
+        """Count one written batch of `file`."""
+        self.accepted += accepted
+        self.duplicates += duplicates
+        counts = self.files.setdefault(file, Counts())
+        counts.accepted += accepted
+        counts.duplicates += duplicates
+
+    def reject(self, reject: Reject) -> None:
+        """Count a refused line; the first 100 are kept with their reasons."""
+        self.rejected += 1
+        self.files.setdefault(reject.file, Counts()).rejected += 1
+        if len(self.errors) < KEPT_REJECTS:
+            self.errors.append(reject)
+
+    def warn(self, sentence: str) -> None:
+        """Keep a warning once."""
+        if sentence not in self.warnings:
+            self.warnings.append(sentence)
