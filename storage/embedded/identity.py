@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -51,15 +52,17 @@ class Identity:
 
 
 def end_process(process: psutil.Process, wish: signal.Signals, seconds: float) -> None:
-    """Send `wish`, wait at most `seconds`, then SIGKILL."""
+    """Send `wish`, wait at most `seconds` for it and its children, then SIGKILL what is left."""
     try:
+        family = [process, *process.children(recursive=True)]
         process.send_signal(wish)
-        process.wait(seconds)
-    except psutil.TimeoutExpired:
-        process.kill()
-        process.wait(seconds)
     except psutil.NoSuchProcess:
         return
+    _, left = psutil.wait_procs(family, seconds)
+    for member in left:
+        with suppress(psutil.NoSuchProcess):
+            member.kill()
+    psutil.wait_procs(left, seconds)
 
 
 @dataclass(frozen=True, slots=True)

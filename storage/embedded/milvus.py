@@ -16,8 +16,8 @@ VERSION_CALL = "/milvus.proto.milvus.MilvusService/GetVersion"
 class MilvusLiteServer(EmbeddedServer):
     """The embedded vector index; right up to about 20,000 videos, its searches walk all rows."""
 
-    name = "milvus"
-    stop_signal = signal.SIGINT  # it does not react to SIGTERM
+    title = "milvus"
+    stops_on = signal.SIGINT  # it does not react to SIGTERM
     ready_seconds = 60.0  # indexes are rebuilt at its start when it was killed
 
     def __init__(self, home: Path) -> None:

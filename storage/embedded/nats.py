@@ -20,7 +20,7 @@ jetstream {{ store_dir: "{folder}" }}
 class NatsServer(EmbeddedServer):
     """The embedded bus. Streams outlive a restart; the port and the password do not."""
 
-    name = "nats"
+    title = "nats"
 
     def __init__(self, home: Path) -> None:
         super().__init__(home)

@@ -13,7 +13,8 @@ import psutil
 from core.errors import SetupError
 from storage.embedded.identity import end_process
 from storage.embedded.privilege import child_setup, unprivileged_account
-from storage.embedded.server import STOP_SECONDS, EmbeddedServer
+from storage.embedded.process import STOP_SECONDS
+from storage.embedded.server import EmbeddedServer
 
 DATABASE = "upnext"
 MAX_CONNECTIONS = 200
@@ -28,8 +29,8 @@ class PostgresServer(EmbeddedServer):
     As root it runs as `nobody`, who owns the data folder (`storage.embedded.privilege`).
     """
 
-    name = "postgres"
-    stop_signal = signal.SIGINT  # "fast shutdown": ends sessions, keeps what is committed
+    title = "postgres"
+    stops_on = signal.SIGINT  # "fast shutdown": ends sessions, keeps what is committed
     refuses_root = True
 
     @property

@@ -11,7 +11,8 @@ from typing import Literal, Self
 from storage.embedded.milvus import MilvusLiteServer
 from storage.embedded.nats import NatsServer
 from storage.embedded.postgres import PostgresServer
-from storage.embedded.server import STOP_SECONDS, EmbeddedServer
+from storage.embedded.process import STOP_SECONDS
+from storage.embedded.server import EmbeddedServer
 from storage.embedded.valkey import ValkeyServer
 
 StoreName = Literal["postgres", "redis", "milvus", "bus"]

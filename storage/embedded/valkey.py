@@ -11,7 +11,7 @@ from storage.embedded.server import EmbeddedServer
 class ValkeyServer(EmbeddedServer):
     """The embedded cache. After a crash at most the last second of writes is lost."""
 
-    name = "valkey"
+    title = "valkey"
 
     @property
     def _socket(self) -> Path:
