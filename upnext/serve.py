@@ -1,0 +1,75 @@
+"""The HTTP API in worker processes of granian."""
+
+import errno
+import multiprocessing
+import signal
+import socket
+from typing import Any
+
+from granian.constants import Interfaces, Loops
+from granian.log import LogLevels
+from granian.server import Server
+
+from core.errors import SetupError
+from core.settings import Settings
+from storage.embedded.privilege import die_with_parent
+
+DRAIN_SECONDS = 3
+
+
+def run(settings: Settings) -> None:
+    """Serve until SIGTERM or SIGINT; requests in flight are answered first.
+
+    The workers read their settings from the environment: it must hold those of `settings`.
+
+    Raises:
+        SetupError: the address is taken.
+    """
+    check_address(settings.host, settings.port)
+    Server(
+        "upnext.serve:application",
+        factory=True,
+        address=settings.host,
+        port=settings.port,
+        interface=Interfaces.ASGI,
+        loop=Loops.uvloop,
+        workers=settings.workers,
+        workers_kill_timeout=DRAIN_SECONDS,
+        respawn_failed_workers=True,
+        log_level=LogLevels(settings.log_level),
+    ).serve()
+
+
+def application() -> Any:  # noqa: ANN401 - an ASGI application, whichever it is
+    """The application of one worker process, which ends when the main process is killed."""
+    if (main := multiprocessing.parent_process()) is not None and main.pid is not None:
+        die_with_parent(signal.SIGTERM, main.pid)
+    from api.app import create_app  # noqa: PLC0415 - the main process needs none of it
+
+    return create_app()
+
+
+def check_address(host: str, port: int) -> None:
+    """See that nobody listens there; granian would quietly share the port.
+
+    Raises:
+        SetupError: somebody does, or the address is not one of this machine.
+    """
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM
+        )[0]
+        with socket.socket(family, kind, protocol) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(address)
+            probe.listen()
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            raise SetupError(
+                f"Port {port} of {host} is taken by another program: stop that, "
+                f"or choose another with UPNEXT_PORT."
+            ) from error
+        raise SetupError(
+            f"Cannot listen on {host}, port {port}: {error.strerror}. "
+            f"Correct UPNEXT_HOST and UPNEXT_PORT."
+        ) from error

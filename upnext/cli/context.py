@@ -63,6 +63,24 @@ def stores(needs: Collection[StoreName] = ALL) -> Iterator[Settings]:
             yield filled
 
 
+def connected() -> Settings:
+    """Settings whose URLs are all known, without starting anything: for `serve` and `worker`.
+
+    Raises:
+        SetupError: some are neither in the environment nor in the running stack of the home.
+    """
+    settings = load()
+    home = Home(settings.home)
+    stack = home.live()
+    if stack is not None and stack.endpoints is not None:
+        return complete(settings, home, stack.endpoints)
+    needed = (*FIELDS.values(), "artifacts_url", "jwt_secret")
+    unset = [f"UPNEXT_{name.upper()}" for name in needed if getattr(settings, name) is None]
+    if unset:
+        raise SetupError(f"Set {', '.join(unset)}, or run `upnext up`, which needs none of them.")
+    return complete(settings, home, Endpoints())
+
+
 def _check_revision(settings: Settings, needs: Collection[StoreName]) -> None:
     if "postgres" not in needs or settings.postgres_url is None:
         return

@@ -1,0 +1,36 @@
+"""Tokens for this service, signed with the secret it checks them with."""
+
+from collections.abc import Sequence
+from datetime import timedelta
+
+import jwt
+
+from api.auth import ALGORITHM, SECRET_BYTES, Role
+from core.clock import Clock, utc_now
+from core.errors import SetupError
+from core.settings import Settings
+
+
+def make_token(
+    settings: Settings,
+    sub: str,
+    roles: Sequence[Role],
+    lifetime: timedelta,
+    clock: Clock = utc_now,
+) -> str:
+    """A signed token for `sub`, valid for `lifetime` from now.
+
+    Raises:
+        SetupError: there is no secret, or one shorter than the algorithm wants.
+    """
+    secret = settings.jwt_secret.get_secret_value() if settings.jwt_secret else ""
+    if len(secret.encode()) < SECRET_BYTES:
+        raise SetupError(f"UPNEXT_JWT_SECRET must have {SECRET_BYTES} bytes or more.")
+    now = clock()
+    claims = {"sub": sub, "roles": list(roles), "iat": now, "exp": now + lifetime}
+    wanted = {"iss": settings.jwt_issuer, "aud": settings.jwt_audience}
+    return jwt.encode(
+        claims | {name: value for name, value in wanted.items() if value is not None},
+        secret,
+        algorithm=ALGORITHM,
+    )
