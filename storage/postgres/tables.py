@@ -24,7 +24,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import JSONB, UUID
 from sqlalchemy.types import UserDefinedType
 
-_RUNNING = "status IN ('queued', 'training', 'evaluating', 'publishing')"
+RUNNING = "status IN ('queued', 'training', 'evaluating', 'publishing')"
 
 
 class Xid8(UserDefinedType[int]):
@@ -124,7 +124,7 @@ models = Table(
     Column("status", Text, nullable=False),
     Column("attempt", UUID, nullable=False),
     Column("heartbeat_at", _time(), nullable=False),
-    Column("progress", JSONB),
+    Column("progress", JSONB(none_as_null=True)),
     Column("created_at", _time(), nullable=False),
     Column("started_at", _time()),
     Column("finished_at", _time()),
@@ -149,7 +149,7 @@ Index(
     "models_one_run_a_type",
     models.c.model_type,
     unique=True,
-    postgresql_where=text(_RUNNING),
+    postgresql_where=text(RUNNING),
 )
 Index("models_created", models.c.created_at)
 

@@ -1,0 +1,62 @@
+"""The events we publish: CloudEvents 1.0 in their structured JSON form."""
+
+from datetime import datetime
+from typing import Final
+
+import msgspec
+
+from core.types import DataSpan, ModelStatus, ModelType
+
+SOURCE: Final = "/upnext"
+
+
+class TrainedOn(msgspec.Struct, frozen=True):
+    """The span of the history that a run reads, both ends optional."""
+
+    start: datetime | None = None
+    end: datetime | None = None
+
+    @classmethod
+    def of(cls, data: DataSpan) -> "TrainedOn":
+        """The span of a model's data."""
+        return cls(data.start, data.end)
+
+
+class ModelTrainingStarted(msgspec.Struct, frozen=True, kw_only=True):
+    """A run has begun to train."""
+
+    model_id: str
+    model_type: ModelType
+    data: TrainedOn
+
+
+class ModelTrainingCompleted(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A run has ended, well (`ready`) or not (`error` says why)."""
+
+    model_id: str
+    model_type: ModelType
+    status: ModelStatus
+    metrics: dict[str, float]
+    duration_seconds: float
+    error: str | None = None
+
+
+Event = ModelTrainingStarted | ModelTrainingCompleted
+
+SUBJECTS: Final[dict[str, str]] = {
+    "ModelTrainingStarted": "recs.model-training-started",
+    "ModelTrainingCompleted": "recs.model-training-completed",
+}
+"""Where on the bus each type goes."""
+
+
+class CloudEvent(msgspec.Struct, frozen=True, kw_only=True):
+    """An envelope: `(source, id)` names the event once and for all."""
+
+    id: str
+    type: str
+    time: datetime
+    data: msgspec.Raw
+    source: str = SOURCE
+    specversion: str = "1.0"
+    datacontenttype: str = "application/json"

@@ -1,0 +1,47 @@
+"""Which status of a model may follow which."""
+
+from typing import Final
+
+from core.errors import Conflict
+from core.types import ModelStatus
+
+RUN_STEPS: Final[dict[ModelStatus, frozenset[ModelStatus]]] = {
+    "queued": frozenset({"training", "failed"}),
+    "training": frozenset({"evaluating", "failed"}),
+    "evaluating": frozenset({"publishing", "failed"}),
+    "publishing": frozenset({"ready", "failed"}),
+}
+"""A run's own steps; a status that is not here has ended."""
+
+PROMOTABLE: Final[frozenset[ModelStatus]] = frozenset({"ready", "retired"})
+"""From here a promotion makes a model live."""
+
+ENDED: Final[frozenset[ModelStatus]] = frozenset({"retired", "rejected", "failed", "cancelled"})
+"""Here a model's collections and artifacts are not needed, but for the one before the live one."""
+
+STALE_SECONDS: Final = 60.0
+"""A run without a heartbeat for this long is given up."""
+
+STALE_REASON: Final = f"The run gave no sign of life for {STALE_SECONDS:.0f} s: start it again."
+
+
+def check_running(model_id: str, status: ModelStatus, *, same_attempt: bool) -> None:
+    """Refuse the write of a run that has ended or was given up. Raises `Conflict`."""
+    if status not in RUN_STEPS:
+        raise Conflict(f"The run of model {model_id} has ended ({status}): start a new one.")
+    if not same_attempt:
+        raise Conflict(f"Another attempt at model {model_id} has taken over: stop this one.")
+
+
+def check_step(model_id: str, status: ModelStatus, following: ModelStatus) -> None:
+    """Refuse a step that a run cannot take. Raises `Conflict`."""
+    if following not in RUN_STEPS[status]:
+        raise Conflict(f"Model {model_id} is {status}: it cannot become {following}.")
+
+
+def check_promotable(model_id: str, status: ModelStatus, *, swept: bool) -> None:
+    """Refuse to make a model live that cannot serve. Raises `Conflict`."""
+    if status not in PROMOTABLE:
+        raise Conflict(f"Model {model_id} is {status}: only a ready or retired one can go live.")
+    if swept:
+        raise Conflict(f"The vectors of model {model_id} were swept: train a new one.")

@@ -1,0 +1,95 @@
+"""Events that wait for the bus: written with their cause, published in order, at least once."""
+
+from datetime import datetime
+from typing import Any, Protocol
+from uuid import uuid4
+
+import msgspec
+from sqlalchemy import Row, text
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from core.errors import Unavailable
+from core.events import SUBJECTS, CloudEvent, Event
+from storage.postgres.engine import transaction
+
+_PAGE = 100
+
+_APPEND = text(
+    "INSERT INTO outbox (message_id, type, data) VALUES (:id, :type, CAST(:data AS jsonb))"
+)
+_LOCK = text("SELECT pg_try_advisory_xact_lock(hashtext('upnext outbox relay'))")
+_WAITING = text(
+    f"""
+    SELECT id, message_id, type, data, created_at FROM outbox
+    WHERE published_at IS NULL ORDER BY id LIMIT {_PAGE}
+    """  # noqa: S608 (a constant)
+)
+_MARK = text("UPDATE outbox SET published_at = now() WHERE id = ANY(CAST(:ids AS bigint[]))")
+_PRUNE = text("DELETE FROM outbox WHERE published_at < :before")
+
+
+class Publisher(Protocol):
+    """The side of the bus that the relay needs."""
+
+    async def publish(self, subject: str, message_id: str, payload: bytes) -> None:
+        """Publish and wait until the bus has it; a repeated id within minutes is dropped there.
+
+        Raises:
+            Unavailable: the bus may or may not have it: publish it again with the same id.
+        """
+        ...
+
+
+async def append(connection: AsyncConnection, event: Event) -> None:
+    """Write an event in the caller's transaction: it is published when that commits."""
+    data = msgspec.json.encode(event).decode()
+    row = {"id": uuid4(), "type": type(event).__name__, "data": data}
+    await connection.execute(_APPEND, row)
+
+
+class PostgresOutbox:
+    """The relay's side of the table `outbox`."""
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        self._engine = engine
+
+    async def relay(self, bus: Publisher) -> int:
+        """Publish what waits, at most 100 events; how many went out.
+
+        One relay works at a time, any other gets 0. Killed between publishing and marking, the
+        next one publishes the same events with the same ids.
+
+        Raises:
+            Unavailable: the database or the bus is away; what went out before is marked.
+        """
+        async with transaction(self._engine) as connection:
+            if not await connection.scalar(_LOCK):
+                return 0
+            rows = (await connection.execute(_WAITING)).all()
+            sent: list[int] = []
+            failure: Unavailable | None = None
+            try:
+                for row in rows:
+                    await bus.publish(SUBJECTS[row.type], str(row.message_id), _envelope(row))
+                    sent.append(row.id)
+            except Unavailable as error:
+                failure = error  # raised below, after what did go out is marked
+            await connection.execute(_MARK, {"ids": sent})
+        if failure:
+            raise failure
+        return len(sent)
+
+    async def prune(self, before: datetime) -> int:
+        """Forget events published before `before`; how many. Raises `Unavailable`."""
+        async with transaction(self._engine) as connection:
+            return (await connection.execute(_PRUNE, {"before": before})).rowcount
+
+
+def _envelope(row: Row[Any]) -> bytes:
+    event = CloudEvent(
+        id=str(row.message_id),
+        type=row.type,
+        time=row.created_at,
+        data=msgspec.Raw(row.data.encode()),
+    )
+    return msgspec.json.encode(event)

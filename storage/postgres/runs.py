@@ -1,0 +1,172 @@
+"""Training runs in the registry: every write carries its attempt's token."""
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID, uuid4
+
+import msgspec
+from sqlalchemy import func, select, text, update
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from core.clock import Clock
+from core.errors import Conflict
+from core.events import ModelTrainingCompleted, ModelTrainingStarted, TrainedOn
+from core.types import DataSpan, Model, ModelStatus, ModelType, Progress
+from storage.model_status import RUN_STEPS, STALE_REASON, STALE_SECONDS, check_running, check_step
+from storage.postgres.engine import transaction
+from storage.postgres.model_rows import locked, to_model
+from storage.postgres.outbox import append
+from storage.postgres.tables import RUNNING, models
+
+
+class PostgresRuns:
+    """Runs: begun once a type, followed by heartbeats, ended once."""
+
+    def __init__(self, engine: AsyncEngine, clock: Clock) -> None:
+        self._engine = engine
+        self._clock = clock
+
+    async def create(self, model_type: ModelType, params: Mapping[str, Any]) -> tuple[Model, UUID]:
+        """A new `queued` run and the token that its every write must carry.
+
+        A run of that type without a heartbeat for 60 s is failed first.
+
+        Raises:
+            Conflict: one of that type is running.
+            Unavailable: nothing was written.
+        """
+        now, token = self._clock(), uuid4()
+        row = {
+            "id": str(uuid4()),
+            "model_type": model_type,
+            "version": f"{model_type}_{now:%Y%m%d_%H%M%S}_{token.hex[:4]}",
+            "status": "queued",
+            "attempt": token,
+            "heartbeat_at": now,
+            "created_at": now,
+            "data": {},
+            "params": msgspec.to_builtins(dict(params)),
+            "metrics": {},
+        }
+        statement = (
+            insert(models)
+            .values(row)
+            .on_conflict_do_nothing(index_elements=["model_type"], index_where=text(RUNNING))
+            .returning(models)
+        )
+        async with transaction(self._engine) as connection:
+            await _fail_stale(connection, now, model_type)
+            made = (await connection.execute(statement)).one_or_none()
+            if made is None:
+                raise Conflict(f"A {model_type} model is being trained: wait until it has ended.")
+            return to_model(made), token
+
+    async def update(
+        self,
+        model_id: str,
+        token: UUID,
+        *,
+        status: ModelStatus | None = None,
+        progress: Progress | None = None,
+        data: DataSpan | None = None,
+        metrics: Mapping[str, float] | None = None,
+        artifact_uri: str | None = None,
+        error: str | None = None,
+    ) -> Model:
+        """Write what is given (None: as it was) and a heartbeat; without any, only the heartbeat.
+
+        Raises:
+            ModelNotFound: no such model.
+            Conflict: the run has ended or was given up, or cannot go to that status from its own.
+            Unavailable: nothing was written.
+        """
+        given = {
+            "status": status,
+            "progress": progress,
+            "data": data,
+            "metrics": metrics,
+            "artifact_uri": artifact_uri,
+            "error": error,
+        }
+        values = {
+            key: msgspec.to_builtins(value) for key, value in given.items() if value is not None
+        }
+        now = self._clock()
+        async with transaction(self._engine) as connection:
+            row = await locked(connection, model_id)
+            check_running(model_id, row.status, same_attempt=row.attempt == token)
+            steps = status is not None and status != row.status
+            if status is not None and steps:
+                check_step(model_id, row.status, status)
+                values |= _times(status, now)
+            written = await connection.execute(
+                update(models)
+                .where(models.c.id == model_id)
+                .values(values | {"heartbeat_at": now})
+                .returning(models)
+            )
+            model = to_model(written.one())
+            if steps:
+                await _tell(connection, model)
+            return model
+
+    async def fail_stale(self) -> list[Model]:
+        """Fail and return the runs without a heartbeat for 60 s. Raises `Unavailable`."""
+        async with transaction(self._engine) as connection:
+            return await _fail_stale(connection, self._clock(), None)
+
+
+async def _fail_stale(
+    connection: AsyncConnection, now: datetime, model_type: ModelType | None
+) -> list[Model]:
+    limit = now - timedelta(seconds=STALE_SECONDS)
+    stale = (
+        select(models.c.id)
+        .where(text(RUNNING), models.c.heartbeat_at < limit)
+        .order_by(models.c.id)
+        .with_for_update()
+    )
+    if model_type is not None:
+        stale = stale.where(models.c.model_type == model_type)
+    ids = (await connection.execute(stale)).scalars().all()
+    # The token changes too: whoever still works on it cannot write any more.
+    failed = await connection.execute(
+        update(models)
+        .where(models.c.id.in_(ids))
+        .values(
+            status="failed", error=STALE_REASON, finished_at=now, attempt=func.gen_random_uuid()
+        )
+        .returning(models)
+    )
+    ended = [to_model(row) for row in failed]
+    for model in ended:
+        await _tell(connection, model)
+    return ended
+
+
+def _times(status: ModelStatus, now: datetime) -> dict[str, datetime]:
+    if status == "training":
+        return {"started_at": now}
+    return {} if status in RUN_STEPS else {"finished_at": now}
+
+
+async def _tell(connection: AsyncConnection, model: Model) -> None:
+    """Append the event of a step that others are told of."""
+    if model.status == "training":
+        started = ModelTrainingStarted(
+            model_id=model.id, model_type=model.model_type, data=TrainedOn.of(model.data)
+        )
+        await append(connection, started)
+    if model.finished_at is not None:
+        took = model.finished_at - (model.started_at or model.created_at)
+        completed = ModelTrainingCompleted(
+            model_id=model.id,
+            model_type=model.model_type,
+            status=model.status,
+            metrics=model.metrics,
+            duration_seconds=took.total_seconds(),
+            error=model.error,
+        )
+        await append(connection, completed)

@@ -1,0 +1,243 @@
+"""What every registry promises: one run a type, one live version, and a way back."""
+
+from datetime import UTC, datetime, timedelta
+from uuid import UUID, uuid4
+
+import pytest
+
+from core.errors import Conflict, ModelNotFound
+from core.types import DataSpan, Model, ModelStatus, Progress
+from storage.postgres.models import PostgresModels
+
+pytestmark = pytest.mark.contract
+
+STEPS: tuple[ModelStatus, ...] = ("training", "evaluating", "publishing", "ready")
+HOUR = 3600.0
+
+
+class Time:
+    """A clock that a test moves."""
+
+    def __init__(self) -> None:
+        self.now = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+
+    def __call__(self) -> datetime:
+        return self.now
+
+    def pass_(self, seconds: float) -> None:
+        self.now += timedelta(seconds=seconds)
+
+
+@pytest.fixture
+def time() -> Time:
+    return Time()
+
+
+@pytest.fixture(params=["postgres"])
+def models(request: pytest.FixtureRequest, time: Time) -> PostgresModels:
+    return PostgresModels(request.getfixturevalue("engine"), time)
+
+
+async def ready(models: PostgresModels, time: Time) -> Model:
+    """A model that has run all its steps."""
+    model, token = await models.create("content", {})
+    for status in STEPS:
+        time.pass_(1)
+        model = await models.update(model.id, token, status=status)
+    return model
+
+
+async def failed(models: PostgresModels) -> Model:
+    model, token = await models.create("content", {})
+    return await models.update(model.id, token, status="failed", error="Too little data.")
+
+
+async def test_a_new_run_is_queued_with_a_version_of_its_own(
+    models: PostgresModels, time: Time
+) -> None:
+    model, _ = await models.create("content", {"half_life": 30, "nested": {"a": [1]}})
+    assert model.status == "queued"
+    assert model.created_at == time.now
+    assert model.params == {"half_life": 30, "nested": {"a": [1]}}
+    assert model.version.startswith("content_20260102_030405_")
+    assert model.version.replace("_", "").isalnum()
+    assert await models.get(model.id) == model
+    assert await models.find() == [model]
+
+
+async def test_a_second_run_of_the_type_is_refused_until_the_first_has_ended(
+    models: PostgresModels,
+) -> None:
+    model, token = await models.create("content", {})
+    with pytest.raises(Conflict, match="wait until"):
+        await models.create("content", {})
+    await models.update(model.id, token, status="failed", error="Stopped.")
+    again, _ = await models.create("content", {})
+    assert [found.id for found in await models.find(status="queued")] == [again.id]
+
+
+async def test_updates_keep_what_they_do_not_name(models: PostgresModels, time: Time) -> None:
+    model, token = await models.create("content", {})
+    data = DataSpan(start=time.now, end=None, interactions=5, users=2, videos=3)
+    await models.update(model.id, token, status="training", data=data)
+    time.pass_(30)
+    await models.update(model.id, token, progress=Progress("training", 0.5, "half"))
+    model = await models.update(model.id, token, metrics={"recall@10": 0.25}, artifact_uri="file:")
+    assert (model.status, model.data, model.metrics) == ("training", data, {"recall@10": 0.25})
+    assert model.progress == Progress("training", 0.5, "half")
+    assert model.started_at == time.now - timedelta(seconds=30)
+    assert model.artifact_uri == "file:"
+    assert model.finished_at is None
+
+
+async def test_a_run_ends_once(models: PostgresModels, time: Time) -> None:
+    model, token = await models.create("content", {})
+    model = await models.update(model.id, token, status="failed", error="Too little data.")
+    assert (model.finished_at, model.error) == (time.now, "Too little data.")
+    with pytest.raises(Conflict, match="has ended"):
+        await models.update(model.id, token, status="training")
+    with pytest.raises(Conflict, match="has ended"):
+        await models.update(model.id, token, progress=Progress("training", 1.0))
+
+
+@pytest.mark.parametrize("status", ["queued", "publishing", "ready", "live", "retired"])
+async def test_a_run_cannot_skip_its_steps(models: PostgresModels, status: ModelStatus) -> None:
+    model, token = await models.create("content", {})
+    await models.update(model.id, token, status="training")
+    with pytest.raises(Conflict, match="cannot become"):
+        await models.update(model.id, token, status=status)
+    assert (await models.get(model.id)).status == "training"
+
+
+async def test_another_attempts_token_is_refused(models: PostgresModels) -> None:
+    model, _ = await models.create("content", {})
+    with pytest.raises(Conflict, match="taken over"):
+        await models.update(model.id, uuid4(), progress=Progress("training", 0.1))
+
+
+async def test_a_silent_run_is_given_up_and_cannot_write_any_more(
+    models: PostgresModels, time: Time
+) -> None:
+    silent, token = await models.create("content", {})
+    time.pass_(59)
+    await models.update(silent.id, token)
+    time.pass_(60)
+    assert await models.fail_stale() == []
+    time.pass_(1)
+    after, _ = await models.create("content", {})
+    given_up = await models.get(silent.id)
+    assert given_up.status == "failed"
+    assert "no sign of life" in (given_up.error or "")
+    assert given_up.finished_at == time.now
+    with pytest.raises(Conflict):
+        await models.update(silent.id, token, status="training")
+    time.pass_(61)
+    assert [model.id for model in await models.fail_stale()] == [after.id]
+
+
+async def test_what_is_not_there_is_not_found(models: PostgresModels) -> None:
+    with pytest.raises(ModelNotFound):
+        await models.get("none")
+    with pytest.raises(ModelNotFound):
+        await models.promote("none")
+    with pytest.raises(ModelNotFound):
+        await models.update("none", UUID(int=1))
+
+
+async def test_nothing_is_live_before_the_first_promotion(models: PostgresModels) -> None:
+    assert await models.live() is None
+    assert await models.previous() is None
+    assert await models.versions_in_use() == set()
+    with pytest.raises(Conflict, match="nothing to go back to"):
+        await models.rollback()
+
+
+async def test_promotion_retires_the_one_before(models: PostgresModels, time: Time) -> None:
+    first, second = await ready(models, time), await ready(models, time)
+    live = await models.promote(first.id)
+    assert (live.status, live.promoted_at) == ("live", time.now)
+    time.pass_(5)
+    assert (await models.promote(second.id)).id == second.id
+    assert await models.live() == await models.get(second.id)
+    previous = await models.previous()
+    assert previous is not None
+    assert (previous.id, previous.status) == (first.id, "retired")
+
+
+async def test_rolling_back_makes_the_one_before_live(models: PostgresModels, time: Time) -> None:
+    first, second = await ready(models, time), await ready(models, time)
+    await models.promote(first.id)
+    await models.promote(second.id)
+    assert (await models.rollback()).id == first.id
+    assert (await models.get(second.id)).status == "retired"
+    with pytest.raises(Conflict):
+        await models.rollback()
+    assert (await models.promote(second.id)).id == second.id
+    assert (await models.rollback()).id == first.id
+
+
+async def test_only_ready_and_retired_models_go_live(models: PostgresModels, time: Time) -> None:
+    dead = await failed(models)
+    live = await models.promote((await ready(models, time)).id)
+    running, _ = await models.create("content", {})
+    for model in (dead, live, running):
+        with pytest.raises(Conflict, match="only a ready or retired"):
+            await models.promote(model.id)
+    assert await models.live() == live
+
+
+async def test_find_filters_and_gives_the_newest_first(models: PostgresModels, time: Time) -> None:
+    made = []
+    for _ in range(3):
+        made.append((await failed(models)).id)
+        time.pass_(1)
+    assert [model.id for model in await models.find("content")] == made[::-1]
+    assert len(await models.find("content", "failed")) == 3
+    assert await models.find(status="live") == []
+
+
+async def test_versions_in_use_are_what_must_stay(models: PostgresModels, time: Time) -> None:
+    oldest, before, live, waiting = [await ready(models, time) for _ in range(4)]
+    for model in (oldest, before, live):
+        await models.promote(model.id)
+    dead = await failed(models)
+    running, _ = await models.create("content", {})
+    used = await models.versions_in_use()
+    assert used == {before.version, live.version, waiting.version, running.version}
+    assert not used & {oldest.version, dead.version}
+
+
+async def test_sweepable_models_have_ended_long_ago(models: PostgresModels, time: Time) -> None:
+    oldest, before, live = [await ready(models, time) for _ in range(3)]
+    for model in (oldest, before, live):
+        await models.promote(model.id)
+    dead = await failed(models)
+    time.pass_(HOUR - 1)
+    assert await models.sweepable(HOUR) == []
+    time.pass_(1)
+    assert [model.id for model in await models.sweepable(HOUR)] == [oldest.id, dead.id]
+    await models.mark_swept(oldest.id)
+    assert [model.id for model in await models.sweepable(HOUR)] == [dead.id]
+
+
+async def test_a_model_that_is_being_swept_cannot_go_live(
+    models: PostgresModels, time: Time
+) -> None:
+    oldest, before, live = [await ready(models, time) for _ in range(3)]
+    for model in (oldest, before, live):
+        await models.promote(model.id)
+    time.pass_(HOUR)
+    assert [model.id for model in await models.sweepable(0)] == [oldest.id]
+    with pytest.raises(Conflict, match="swept"):
+        await models.promote(oldest.id)
+    # Back at `before`, the one before it is `oldest`, which can no longer serve.
+    await models.rollback()
+    assert await models.previous() is None
+    with pytest.raises(Conflict, match="swept"):
+        await models.rollback()
+
+
+async def test_marking_keeps_what_was_never_sweepable(models: PostgresModels, time: Time) -> None:
+    model = await ready(models, time)
+    await models.mark_swept(model.id)
+    assert (await models.promote(model.id)).status == "live"
