@@ -9,7 +9,7 @@ from core.errors import Unavailable
 from core.types import Interaction, Progress, UserId, Video
 from ingest.feed import Feed, Item
 from ingest.ports import InteractionStore, StateCache, VideoStore
-from ingest.report import Reject, Report
+from ingest.report import Counts, Reject, Report
 
 BATCH = 5_000
 STALE_WARNING = (
@@ -19,7 +19,7 @@ STALE_WARNING = (
 log = structlog.get_logger(__name__)
 
 
-def _ignore(_: object) -> None:
+def ignore(_: object) -> None:
     """Nobody is watching."""
 
 
@@ -36,8 +36,8 @@ class Importer:
         interactions: InteractionStore,
         cache: StateCache,
         *,
-        on_progress: Callable[[Progress], None] = _ignore,
-        on_reject: Callable[[Reject], None] = _ignore,
+        on_progress: Callable[[Progress], None] = ignore,
+        on_reject: Callable[[Reject], None] = ignore,
         batch: int = BATCH,
     ) -> None:
         self.report = Report()
@@ -54,10 +54,10 @@ class Importer:
         Raises:
             Unavailable: PostgreSQL went away; the batches before stay written.
         """
-        for batch in self._batches(feed):
+        for batch in self._batches(feed, self.report.videos):
             counts = await self._videos.upsert_many(batch)
             accepted = counts.inserted + counts.changed
-            self.report.add(feed.file, accepted, len(batch) - accepted)
+            self.report.add(self.report.videos, accepted, len(batch) - accepted)
 
     async def interactions(self, feed: Feed[Interaction]) -> None:
         """Write every interaction of `feed`, and drop what was cached for its users.
@@ -65,9 +65,9 @@ class Importer:
         Raises:
             Unavailable: PostgreSQL went away; the batches before stay written.
         """
-        for batch in self._batches(feed):
+        for batch in self._batches(feed, self.report.interactions):
             counts = await self._interactions.add_many(batch)
-            self.report.add(feed.file, counts.accepted, counts.duplicates)
+            self.report.add(self.report.interactions, counts.accepted, counts.duplicates)
             await self._forget(counts.revisions)
 
     async def _forget(self, revisions: Mapping[UserId, int]) -> None:
@@ -78,24 +78,22 @@ class Importer:
             log.warning("import.cache_unavailable", users=len(revisions), reason=str(error))
             self.report.warn(STALE_WARNING)
 
-    def _batches(self, feed: Feed[Item]) -> Iterator[list[Item]]:
-        good = self._good(feed)
+    def _batches(self, feed: Feed[Item], part: Counts) -> Iterator[list[Item]]:
+        good = self._good(feed, part)
+        self._on_progress(Progress(feed.file, 0.0))
         while batch := list(islice(good, self._batch)):
             yield batch
-            self._on_progress(Progress(feed.file, feed.fraction(), self._tally()))
-        self._on_progress(Progress(feed.file, 1.0, self._tally()))
+            self._on_progress(Progress(feed.file, feed.fraction(), _tally(part)))
+        self._on_progress(Progress(feed.file, 1.0, _tally(part)))
 
-    def _good(self, feed: Feed[Item]) -> Iterator[Item]:
+    def _good(self, feed: Feed[Item], part: Counts) -> Iterator[Item]:
         for item in feed.items:
             if isinstance(item, Reject):
-                self.report.reject(item)
+                self.report.reject(part, item)
                 self._on_reject(item)
             else:
                 yield item
 
-    def _tally(self) -> str:
-        report = self.report
-        return (
-            f"{report.accepted:,} accepted, {report.duplicates:,} duplicates, "
-            f"{report.rejected:,} rejected"
-        )
+
+def _tally(part: Counts) -> str:
+    return f"{part.accepted:,} accepted, {part.duplicates:,} duplicates, {part.rejected:,} rejected"

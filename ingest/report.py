@@ -1,4 +1,4 @@
-"""What an import did, and where one failed line is."""
+"""What an import did, and where each failed line is."""
 
 import msgspec
 
@@ -22,7 +22,7 @@ class Counts(msgspec.Struct):
 
 
 class Report(msgspec.Struct):
-    """The summary of an import: totals, the same file by file, the first 100 rejects.
+    """The summary of an import: totals, videos and interactions apart, the first 100 rejects.
 
     `warnings` are sentences for a person about what did not go as it should without harm to the
     data.
@@ -31,22 +31,21 @@ class Report(msgspec.Struct):
     accepted: int = 0
     duplicates: int = 0
     rejected: int = 0
-    files: dict[str, Counts] = msgspec.field(default_factory=dict)
+    videos: Counts = msgspec.field(default_factory=Counts)
+    interactions: Counts = msgspec.field(default_factory=Counts)
     errors: list[Reject] = msgspec.field(default_factory=list)
     warnings: list[str] = msgspec.field(default_factory=list)
 
-    def add(self, file: str, accepted: int, duplicates: int) -> None:
-        """Count one written batch of `file`."""
-        self.accepted += accepted
-        self.duplicates += duplicates
-        counts = self.files.setdefault(file, Counts())
-        counts.accepted += accepted
-        counts.duplicates += duplicates
+    def add(self, part: Counts, accepted: int, duplicates: int) -> None:
+        """Count one written batch in `part`, one of this report's, and in the totals."""
+        for counts in (self, part):
+            counts.accepted += accepted
+            counts.duplicates += duplicates
 
-    def reject(self, reject: Reject) -> None:
+    def reject(self, part: Counts, reject: Reject) -> None:
         """Count a refused line; the first 100 are kept with their reasons."""
         self.rejected += 1
-        self.files.setdefault(reject.file, Counts()).rejected += 1
+        part.rejected += 1
         if len(self.errors) < KEPT_REJECTS:
             self.errors.append(reject)
 

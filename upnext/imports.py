@@ -1,0 +1,81 @@
+"""The importer joined to the stores: what the command line, `up` and tests call."""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+from core.errors import SetupError
+from core.settings import Settings
+from core.types import Interaction, Progress, Video
+from ingest.demo import read_demo
+from ingest.feed import Feed
+from ingest.importer import Importer, ignore
+from ingest.report import Reject, Report
+from storage.postgres.engine import connect
+from storage.postgres.interactions import PostgresInteractions
+from storage.postgres.videos import PostgresVideos
+from storage.redis.client import connect as connect_redis
+from storage.redis.users import RedisUserCache
+
+REDIS_SECONDS = 5.0  # a batch drops thousands of users' lists at once, and nobody is waiting
+
+
+async def import_feeds(
+    settings: Settings,
+    *,
+    videos: Feed[Video] | None = None,
+    interactions: Feed[Interaction] | None = None,
+    on_progress: Callable[[Progress], None] = ignore,
+    on_reject: Callable[[Reject], None] = ignore,
+) -> Report:
+    """Write videos, then interactions, to the stores that `settings` name.
+
+    Needs `postgres_url` (migrated) and `redis_url`. Writing the same again adds nothing. Redis
+    being away is a warning in the report.
+
+    Raises:
+        Unavailable: PostgreSQL went away; the batches before stay written.
+    """
+    async with _importer(settings, on_progress, on_reject) as importer:
+        if videos is not None:
+            await importer.videos(videos)
+        if interactions is not None:
+            await importer.interactions(interactions)
+        return importer.report
+
+
+async def import_demo(
+    settings: Settings, on_progress: Callable[[Progress], None] = ignore
+) -> Report:
+    """Write the demo catalogue and its histories: 2,000 videos, 500 users, a few seconds.
+
+    `upnext up` calls this when the catalogue is empty; calling it again adds nothing.
+    `on_progress` gets the stages "demo videos" and "demo events", each with its fraction.
+
+    Raises:
+        Unavailable: PostgreSQL went away; the batches before stay written.
+    """
+    videos, events = read_demo()
+    return await import_feeds(settings, videos=videos, interactions=events, on_progress=on_progress)
+
+
+@asynccontextmanager
+async def _importer(
+    settings: Settings,
+    on_progress: Callable[[Progress], None],
+    on_reject: Callable[[Reject], None],
+) -> AsyncIterator[Importer]:
+    if settings.redis_url is None:
+        raise SetupError("UPNEXT_REDIS_URL is not set: an import drops cached lists there.")
+    engine = connect(settings, patient=True)
+    redis = connect_redis(settings.redis_url, REDIS_SECONDS)
+    try:
+        yield Importer(
+            PostgresVideos(engine),
+            PostgresInteractions(engine),
+            RedisUserCache(redis),
+            on_progress=on_progress,
+            on_reject=on_reject,
+        )
+    finally:
+        await redis.aclose()
+        await engine.dispose()
