@@ -42,8 +42,8 @@ def similarity(vectors: NDArray[np.float32], user_vector: NDArray[np.float32] | 
     if user_vector is None:
         return np.zeros(len(vectors))
     # einsum sums each row alike wherever it stands, which BLAS does not promise.
-    cosines = np.einsum("nd,d->n", vectors, user_vector).astype(np.float64)
-    return np.clip(cosines, 0.0, 1.0)
+    cosines: NDArray[np.float32] = np.einsum("nd,d->n", vectors, user_vector)
+    return np.clip(cosines.astype(np.float64), 0.0, 1.0)
 
 
 def genre_shares(watched_genres: NDArray[np.bool_]) -> Feature:

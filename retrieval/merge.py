@@ -2,7 +2,6 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 
 from core.types import Candidate, Source, VideoId
 from retrieval.query import Query, candidates
@@ -27,8 +26,9 @@ def merge(
             continue
         first = merged.get(candidate.video_id)
         if first is not None:
-            best = max(first.similarity, candidate.similarity)
-            merged[candidate.video_id] = replace(first, similarity=best)
+            if candidate.similarity > first.similarity:
+                best = Candidate(first.video_id, first.source, candidate.similarity)
+                merged[first.video_id] = best
         elif taken[candidate.source] < quotas[candidate.source]:
             taken[candidate.source] += 1
             merged[candidate.video_id] = candidate

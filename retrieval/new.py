@@ -1,6 +1,6 @@
 """Videos published last."""
 
-import numpy as np
+from bisect import bisect_left
 
 from core.clock import days
 from core.types import Candidate, Source
@@ -15,6 +15,6 @@ class New:
     async def find(self, query: Query) -> list[Candidate]:
         """See `CandidateSource.find`; from memory, so it never fails."""
         order = query.snapshot.new_rows
-        published = query.snapshot.facts["published_day"][order]  # falling
-        out = np.searchsorted(-published, -days(query.now), side="left")
+        published = query.snapshot.facts["published_day"]
+        out = bisect_left(order, -days(query.now), key=lambda row: -published[row])
         return candidates(query, query.first(order[out:], query.wanted), self.name)

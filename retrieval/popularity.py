@@ -47,28 +47,23 @@ class Popularity:
         return score
 
     @cached_property
-    def trend(self) -> NDArray[np.float64]:
-        """log2 of the sum with the short half-life over that with the long one, float64 (n,).
-
-        -inf below 5 watches. It leaves out a constant of the moment that all videos share, so
-        it orders them at any time without being computed again.
-        """
-        counters = self.counters
-        counted = (counters["watches"] >= MIN_TRENDING_WATCHES) & np.isfinite(counters["slow"])
-        trend = np.full(len(counters), -np.inf)
-        np.subtract(counters["fast"], counters["slow"], out=trend, where=counted)
-        return np.round(trend, DECIMALS)
-
-    @cached_property
     def popular_rows(self) -> NDArray[np.int32]:
         """All rows, most popular first, int32 (n,)."""
         return self._descending(self.score)
 
     @cached_property
     def trending_rows(self) -> NDArray[np.int32]:
-        """Rows with enough watches to have a trend, steepest first."""
-        rows = self._descending(self.trend)
-        return rows[np.isfinite(self.trend[rows])]
+        """Rows with at least 5 watches, int32 (m,), those that rise most first.
+
+        Ordered by the sum with the short half-life over that with the long one. Taken as stored,
+        both leave out a factor of the moment, the same for all videos: it does not change the
+        order, so the order holds until a counter changes.
+        """
+        counters = self.counters
+        enough = (counters["watches"] >= MIN_TRENDING_WATCHES) & np.isfinite(counters["slow"])
+        trend = np.full(len(counters), -np.inf)
+        np.subtract(counters["fast"], counters["slow"], out=trend, where=enough)
+        return self._descending(np.round(trend, DECIMALS))[: np.count_nonzero(enough)]
 
     def _descending(self, values: NDArray[np.floating]) -> NDArray[np.int32]:
         return self.by_hash[np.argsort(-values[self.by_hash], kind="stable")]

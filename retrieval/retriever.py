@@ -49,7 +49,8 @@ class Retriever:
         found = {name: answers[name] for name in self._sources if name in answers}
         quotas = {name: max(1, round(share * query.wanted)) for name, share in SHARES.items()}
         merged = merge(found, query, quotas)
-        return Retrieved(top_up(merged, query, LONGEST_LIST), {**missing})
+        left_out = {str(name): why for name, why in missing.items()}
+        return Retrieved(top_up(merged, query, LONGEST_LIST), left_out)
 
     async def listing(self, name: Source, query: Query) -> Retrieved:
         """The first 100 of one source (`trending`, `popular`, `new`), in its own order.

@@ -4,13 +4,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
+from itertools import repeat
 from math import inf
 
 import numpy as np
 from numpy.typing import NDArray
 
 from core.types import VideoColumns, VideoId
-from retrieval.facts import Facts
+from retrieval.facts import Facts, Titles
 from retrieval.hash_index import UNKNOWN, HashIndex
 from retrieval.popularity import Popularity
 from retrieval.vocabulary import Words
@@ -28,16 +29,14 @@ class _Eligible:
 class Snapshot:
     """n videos by row number, 0 ... n-1. A row number means nothing outside its snapshot.
 
-    Never changes once it is made; `Catalogue` makes the next one and swaps it in. `revision`
-    rises with each swap of a process.
+    Never changes once it is swapped in; `Catalogue` numbers them: `revision` rises with each swap.
     """
 
     def __init__(
         self,
         *,
-        revision: int,
         ids: list[VideoId],
-        titles: Sequence[str],
+        titles: Titles,
         facts: Facts,
         row_of: dict[VideoId, int],
         index: HashIndex,
@@ -46,7 +45,7 @@ class Snapshot:
         popularity: Popularity,
     ) -> None:
         # ids, row_of and words are shared with younger snapshots, which only append to them.
-        self.revision = revision
+        self.revision = 0
         self.ids = ids
         self.titles = titles
         self.facts = facts
@@ -62,8 +61,7 @@ class Snapshot:
 
     def rows(self, ids: Sequence[VideoId]) -> NDArray[np.int64]:
         """Row of each id, int64 (m,), -1 for an unknown one."""
-        row_of = self.row_of
-        rows = np.fromiter((row_of.get(id_, UNKNOWN) for id_ in ids), np.int64, len(ids))
+        rows = np.fromiter(map(self.row_of.get, ids, repeat(UNKNOWN)), np.int64, len(ids))
         rows[rows >= len(self)] = UNKNOWN
         return rows
 
@@ -95,7 +93,7 @@ class Snapshot:
 
     def title(self, row: int) -> str:
         """The title of a row."""
-        return self.titles[row]
+        return str(self.titles[row])
 
     def genres(self, row: int) -> tuple[str, ...]:
         """The genres of a row, the main one first."""
