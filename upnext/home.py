@@ -6,6 +6,7 @@ is and where its servers answer; both are void when the process has ended, howev
 
 import os
 import secrets
+import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,7 +18,8 @@ from pydantic import SecretStr
 from core.errors import SetupError
 from core.settings import Settings
 from storage.embedded.identity import Identity, write_private
-from storage.embedded.stack import Endpoints
+from storage.embedded.process import STOP_SECONDS
+from storage.embedded.stack import FIELDS, Endpoints
 
 STARTED_BY_UP = "upnext up"
 
@@ -33,7 +35,6 @@ class StackFile(msgspec.Struct, frozen=True, kw_only=True):
     command: str
     secret: str
     endpoints: Endpoints | None = None
-    artifacts_url: str | None = None
     address: str | None = None
     children: tuple[Identity, ...] = ()
 
@@ -87,13 +88,9 @@ class Home:
             lock.acquire()
         except Timeout as error:
             raise SetupError(self._taken()) from error
-        mine = StackFile(
-            owner=Identity.own(),
-            command=command,
-            secret=str(self.secret_file),
-            children=self._left_behind(),
-        )
+        mine = StackFile(owner=Identity.own(), command=command, secret=str(self.secret_file))
         try:
+            self._end_left_behind()
             self.publish(mine)
             yield
         finally:
@@ -116,10 +113,11 @@ class Home:
         stack = self.stack()
         return stack if stack is not None and stack.owner.alive else None
 
-    def _left_behind(self) -> tuple[Identity, ...]:
-        """Children of an owner that was killed: kept in the file until they were ended."""
+    def _end_left_behind(self) -> None:
+        """End the children of an owner that was killed; servers have records of their own."""
         stack = self.stack()
-        return stack.children if stack is not None and not stack.owner.alive else ()
+        for child in stack.children if stack is not None else ():
+            child.end(signal.SIGTERM, STOP_SECONDS)
 
     def _taken(self) -> str:
         stack = self.live()
@@ -134,6 +132,11 @@ class Home:
         if stack.command == STARTED_BY_UP:
             return f"{who} is starting in {self.path}: it will print its address there."
         return f"{who} is using {self.path}: wait until it has ended, then try again."
+
+
+def endpoints_of(settings: Settings) -> Endpoints:
+    """The servers that `settings` name."""
+    return Endpoints(**{field: getattr(settings, field) for field in FIELDS.values()})
 
 
 def complete(settings: Settings, home: Home, endpoints: Endpoints) -> Settings:

@@ -8,7 +8,8 @@ import os
 import pwd
 import signal
 import subprocess
-from collections.abc import Mapping
+import time
+from collections.abc import Collection, Mapping
 from contextlib import suppress
 from pathlib import Path
 
@@ -98,6 +99,15 @@ class ChildProcess:
             lines = log.read()[-TAIL_BYTES:].decode(errors="replace").strip().splitlines()
         tail = "\n".join(f"  {line}" for line in lines[-TAIL_LINES:])
         return SetupError(f"{self.name} {what}.{advice(tail)} Its log is {self.log}:\n{tail}")
+
+
+def stop_together(children: Collection[ChildProcess], seconds: float = STOP_SECONDS) -> None:
+    """Ask all to stop, wait at most `seconds` for all of them, then force what is left."""
+    deadline = time.monotonic() + seconds
+    for child in children:
+        child.ask_to_stop()
+    for child in children:
+        child.stop(max(0.0, deadline - time.monotonic()))
 
 
 def advice(text: str) -> str:

@@ -1,6 +1,5 @@
 """The embedded servers of one home, started side by side and stopped together."""
 
-import time
 from collections.abc import Collection
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -11,7 +10,7 @@ from typing import Literal, Self
 from storage.embedded.milvus import MilvusLiteServer
 from storage.embedded.nats import NatsServer
 from storage.embedded.postgres import PostgresServer
-from storage.embedded.process import STOP_SECONDS
+from storage.embedded.process import STOP_SECONDS, stop_together
 from storage.embedded.server import EmbeddedServer
 from storage.embedded.valkey import ValkeyServer
 
@@ -23,6 +22,14 @@ SERVERS: dict[StoreName, type[EmbeddedServer]] = {
     "redis": ValkeyServer,
     "bus": NatsServer,
     "postgres": PostgresServer,
+}
+
+# The setting that names each store's server; the field of `Endpoints` is the same.
+FIELDS: dict[StoreName, str] = {
+    "postgres": "postgres_url",
+    "redis": "redis_url",
+    "milvus": "milvus_uri",
+    "bus": "bus_url",
 }
 
 
@@ -72,8 +79,4 @@ class EmbeddedStack:
 
     def stop(self, seconds: float = STOP_SECONDS) -> None:
         """Stop all at the same time, by force what has not ended after `seconds`."""
-        deadline = time.monotonic() + seconds
-        for server in self.servers.values():
-            server.ask_to_stop()
-        for server in self.servers.values():
-            server.stop(max(0.0, deadline - time.monotonic()))
+        stop_together(self.servers.values(), seconds)

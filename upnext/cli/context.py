@@ -7,18 +7,12 @@ import click
 
 from core.errors import SetupError
 from core.settings import Settings, load
-from storage.embedded.stack import EmbeddedStack, Endpoints, StoreName
+from storage.embedded.stack import FIELDS, EmbeddedStack, Endpoints, StoreName
 from storage.postgres import migrate
 from upnext.cli.console import console
 from upnext.home import Home, complete
 
-ALL: tuple[StoreName, ...] = ("postgres", "redis", "milvus", "bus")
-FIELDS: dict[StoreName, str] = {
-    "postgres": "postgres_url",
-    "redis": "redis_url",
-    "milvus": "milvus_uri",
-    "bus": "bus_url",
-}
+ALL: tuple[StoreName, ...] = tuple(FIELDS)
 
 
 @contextmanager

@@ -1,0 +1,93 @@
+"""What a home needs before it can recommend: a catalogue and a model.
+
+Each step is the command that a person would use, in a process of its own: its memory is given
+back, its progress is seen, and interrupting it is safe since running it again is harmless.
+"""
+
+import asyncio
+import signal
+import subprocess
+import sys
+from dataclasses import dataclass
+
+from core.clock import utc_now
+from core.errors import SetupError
+from core.settings import Settings, child_environment
+from core.types import UserId
+from storage.embedded.privilege import child_setup
+from storage.postgres.engine import connect
+from storage.postgres.models import PostgresModels
+from storage.postgres.users import PostgresUsers
+from storage.postgres.videos import PostgresVideos
+
+STEP_STOP_SECONDS = 3.0
+
+
+@dataclass(frozen=True, slots=True)
+class Inventory:
+    """What is there: videos, whether a model is live, and a user to show a list of."""
+
+    videos: int
+    model: bool
+    user: UserId | None
+
+
+def inventory(settings: Settings) -> Inventory:
+    """Look into the database. Raises `Unavailable`."""
+    return asyncio.run(_inventory(settings))
+
+
+async def _inventory(settings: Settings) -> Inventory:
+    engine = connect(settings, patient=True)
+    try:
+        videos = await PostgresVideos(engine).count()
+        live = await PostgresModels(engine, utc_now).live()
+        user = None
+        async for page in PostgresUsers(engine).stream():
+            user = page[0] if page else None
+            break
+        return Inventory(videos, live is not None, user)
+    finally:
+        await engine.dispose()
+
+
+def fill(settings: Settings) -> None:
+    """Import the demo data into an empty catalogue, train a model when none is live.
+
+    Raises:
+        SetupError: a step failed; its own message is on stderr.
+    """
+    # The mark stays when the import is killed in its middle: what it left is no catalogue yet.
+    mark = settings.home / "run" / "demo-import"
+    if inventory(settings).videos == 0 or mark.exists():
+        mark.touch()
+        _step(settings, "import", "demo")
+        mark.unlink()
+    if not inventory(settings).model:
+        _step(settings, "train", "content")
+
+
+def _step(settings: Settings, *arguments: str) -> None:
+    process = subprocess.Popen(  # noqa: S603 - our own command
+        [sys.executable, "-m", "upnext", *arguments],
+        env=child_environment(settings),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        process_group=0,
+        preexec_fn=child_setup(signal.SIGTERM),  # noqa: PLW1509
+    )
+    try:
+        code = process.wait()
+    except BaseException:
+        process.terminate()
+        try:
+            process.wait(STEP_STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+        raise
+    if code:
+        raise SetupError(
+            f"`upnext {' '.join(arguments)}` failed, its reason is above. Mend that and run "
+            f"`upnext up` again: it continues from there."
+        )
