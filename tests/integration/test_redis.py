@@ -65,4 +65,4 @@ async def test_a_server_that_is_away_is_unavailable(tmp_path: Path) -> None:
 
 def test_a_url_of_something_else_is_refused() -> None:
     with pytest.raises(SetupError, match="UPNEXT_REDIS_URL"):
-        connect("http://localhost:6379", timeout_seconds=0.2)
+        _ = connect("http://localhost:6379", timeout_seconds=0.2)

@@ -1,0 +1,134 @@
+"""How a list is made: candidates from all sources, then the re-ranker."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from api.moment import Moment
+from api.schemas import Recommended
+from core.types import Candidate, ListType, Ranked, UserId, UserState, VideoId
+from embeddings.items import UNKNOWN
+from ranking.rank import rank
+from retrieval.query import Query
+from retrieval.retriever import LONGEST_LIST, Retrieved, Retriever
+from retrieval.similar_videos import SimilarVideos
+
+_DEPENDENCIES = frozenset({"milvus", "postgres", "redis", "artifacts", "bus"})
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """The top 100 and what was left out: sources, and the dependencies that failed them."""
+
+    items: tuple[Recommended, ...]
+    left_out: frozenset[str] = frozenset()
+
+
+class Maker:
+    """Makes lists; never raises `Unavailable`."""
+
+    def __init__(self, *, retriever: Retriever, similar: SimilarVideos) -> None:
+        self._retriever = retriever
+        self._similar = similar
+
+    async def personal(self, user_id: UserId, state: UserState | None, moment: Moment) -> Made:
+        """A user's own list; for one without history the cold-start list."""
+        vector = _user_vector(state, moment)
+        query = _query(state, moment, vector)
+        found = await self._retriever.find(query)
+        ranked = _ranked(user_id, state, found.candidates, moment, vector)
+        return Made(moment.shown(ranked), _left_out(found.left_out))
+
+    async def listing(self, list_type: ListType, state: UserState | None, moment: Moment) -> Made:
+        """`trending`, `popular` or `new` as they are, less what the user has watched.
+
+        The score of such an entry is the video's popularity.
+        """
+        name = "popular" if list_type == "personalized" else list_type
+        found = await self._retriever.listing(name, _query(state, moment, None))
+        popularity = moment.snapshot.popularity_of
+        row_of = moment.snapshot.row_of
+        ranked = [
+            Ranked(entry.video_id, entry.source, popularity(row_of[entry.video_id]))
+            for entry in found.candidates[:LONGEST_LIST]
+        ]
+        return Made(moment.shown(ranked), _left_out(found.left_out))
+
+    async def like(self, video_id: VideoId, moment: Moment) -> Made:
+        """Videos like one of the snapshot; the score is the cosine of their texts' vectors."""
+        query = Query(
+            snapshot=moment.snapshot,
+            now=moment.now,
+            live=moment.live,
+            exclude=frozenset({video_id}),
+        )
+        found: Retrieved = await self._similar.find(video_id, query)
+        ranked = [
+            Ranked(entry.video_id, entry.source, entry.similarity) for entry in found.candidates
+        ]
+        return Made(moment.shown(ranked), _left_out(found.left_out))
+
+
+def _user_vector(state: UserState | None, moment: Moment) -> NDArray[np.float32] | None:
+    if state is None or moment.live is None or not state.recent:
+        return None
+    return moment.live.encoder.encode(state.recent, moment.live.items, moment.now)
+
+
+def _query(state: UserState | None, moment: Moment, vector: NDArray[np.float32] | None) -> Query:
+    return Query(
+        snapshot=moment.snapshot,
+        now=moment.now,
+        wanted=moment.config.candidates,
+        state=state,
+        user_vector=vector,
+        live=moment.live,
+    )
+
+
+def _ranked(
+    user_id: UserId,
+    state: UserState | None,
+    candidates: list[Candidate],
+    moment: Moment,
+    vector: NDArray[np.float32] | None,
+) -> list[Ranked]:
+    snapshot = moment.snapshot
+    columns = snapshot.columns(snapshot.rows([entry.video_id for entry in candidates]))
+    watched = snapshot.rows([watch.video_id for watch in state.recent] if state else [])
+    return rank(
+        candidates,
+        columns,
+        vectors=_vectors(columns.hashes, moment),
+        user_id=user_id,
+        user_vector=vector,
+        watched_genres=snapshot.columns(watched[watched != UNKNOWN]).genres,
+        config=moment.config,
+        model_weights=moment.live.weights if moment.live else None,
+        version=moment.version,
+        now=moment.now,
+        limit=LONGEST_LIST,
+    )
+
+
+def _vectors(hashes: NDArray[np.uint64], moment: Moment) -> NDArray[np.float32]:
+    """Vectors of the candidates, float32 (n, d), zeros for those without one.
+
+    Taken from the mapped files for all of them alike, so that a score does not depend on which
+    source found the video.
+    """
+    if moment.live is None:
+        return np.zeros((len(hashes), 1), dtype=np.float32)
+    items = moment.live.items
+    rows = items.rows(hashes)
+    known = rows != UNKNOWN
+    vectors = np.zeros((len(hashes), items.dim), dtype=np.float32)
+    vectors[known] = items.vectors[rows[known]]
+    return vectors
+
+
+def _left_out(left_out: Mapping[str, str]) -> frozenset[str]:
+    """The names of what is missing: each source, and the dependency at fault when there is one."""
+    return frozenset(left_out) | (_DEPENDENCIES & frozenset(left_out.values()))

@@ -1,0 +1,60 @@
+"""What is in force as a request begins; it is taken once and kept to the request's end."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+
+import numpy as np
+
+from api.schemas import Recommended
+from core.types import Ranked, RankingConfig, VideoId
+from retrieval.hash_index import UNKNOWN
+from retrieval.live import LiveHandle
+from retrieval.snapshot import Snapshot
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """The live version (None before the first), the configuration, the catalogue and the time.
+
+    `loaded` is false until the catalogue was read: then there is nothing to check lists by.
+    """
+
+    live: LiveHandle | None
+    config: RankingConfig
+    snapshot: Snapshot
+    now: datetime
+    loaded: bool
+
+    @property
+    def version(self) -> str | None:
+        """The live version's name."""
+        return self.live.version if self.live else None
+
+    def eligible(self, ids: list[VideoId]) -> list[bool]:
+        """Which of these videos may be shown now: known, not taken down, inside their window."""
+        rows = self.snapshot.rows(ids)
+        known = rows != UNKNOWN
+        known[known] = self.snapshot.eligible(self.now)[rows[known]]
+        return [bool(may) for may in known.tolist()]
+
+    def eligible_count(self) -> int:
+        """How many videos of the catalogue may be shown now."""
+        return int(np.count_nonzero(self.snapshot.eligible(self.now)))
+
+    def shown(self, ranked: Iterable[Ranked]) -> tuple[Recommended, ...]:
+        """Videos of the snapshot as answers show them."""
+        return tuple(self._shown(entry) for entry in ranked)
+
+    def _shown(self, entry: Ranked) -> Recommended:
+        row = self.snapshot.row_of[entry.video_id]
+        genres = self.snapshot.genres(row)
+        return Recommended(
+            content_id=entry.video_id,
+            title=self.snapshot.title(row),
+            genre=genres[0] if genres else None,
+            genres=genres,
+            popularity_score=round(self.snapshot.popularity_of(row), 4),
+            score=round(entry.score, 6),
+            source=entry.source,
+        )

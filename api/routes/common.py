@@ -1,0 +1,33 @@
+"""What routes share: parameters with their rules, and answers that are encoded once."""
+
+from typing import Annotated
+
+import msgspec
+from litestar.params import Dependency, Parameter
+from litestar.response.base import ASGIResponse
+
+from api.schemas import ID_PATTERN
+from api.services import Services
+
+Given = Annotated[Services, Dependency(skip_validation=True)]
+UserIdInPath = Annotated[
+    str, Parameter(pattern=ID_PATTERN, description="The user's id.", title="User id")
+]
+VideoIdInPath = Annotated[
+    str, Parameter(pattern=ID_PATTERN, description="The video's id.", title="Video id")
+]
+ModelIdInPath = Annotated[
+    str, Parameter(pattern=ID_PATTERN, description="The model's id.", title="Model id")
+]
+Limit = Annotated[
+    int, Parameter(query="limit", ge=1, le=100, description="How many videos, at most.")
+]
+
+_encoder = msgspec.json.Encoder()
+
+
+def json(body: msgspec.Struct, status: int = 200) -> ASGIResponse:
+    """The body, encoded once and sent as it is."""
+    return ASGIResponse(
+        body=_encoder.encode(body), status_code=status, media_type="application/json"
+    )

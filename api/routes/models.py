@@ -1,0 +1,99 @@
+"""The versions: which there are, and which one is live."""
+
+from typing import Annotated
+
+from litestar import get, post
+from litestar.params import Parameter
+from litestar.response.base import ASGIResponse
+
+from api.guards import may
+from api.openapi import BEARER, answer, problems
+from api.routes.common import Given, ModelIdInPath, json
+from api.routes.examples import MODEL, MODELS
+from api.schemas import ModelBody, ModelList, model_body
+from core.types import ModelStatus, ModelType
+
+TypeFilter = Annotated[
+    ModelType | None, Parameter(query="model_type", description="Only models of this type.")
+]
+StatusFilter = Annotated[
+    ModelStatus | None, Parameter(query="status", description="Only models in this status.")
+]
+_REFUSED = ("unauthenticated", "forbidden", "unavailable")
+
+
+@get(
+    "/recs/models",
+    guards=[may("models.read")],
+    summary="All models",
+    operation_id="list_models",
+    tags=["models"],
+    security=BEARER,
+    responses={
+        200: answer(ModelList, "Newest first.", MODELS),
+        **problems("invalid_parameter", *_REFUSED),
+    },
+)
+async def find(
+    services: Given, model_type: TypeFilter = None, status: StatusFilter = None
+) -> ASGIResponse:
+    """Models, newest first."""
+    found = await services.models.find(model_type, status)
+    return json(ModelList([model_body(model) for model in found]))
+
+
+@get(
+    "/recs/models/{model_id:str}",
+    guards=[may("models.read")],
+    summary="One model",
+    operation_id="get_model",
+    tags=["models"],
+    security=BEARER,
+    responses={
+        200: answer(ModelBody, "The model.", MODEL),
+        **problems("invalid_parameter", "model_not_found", *_REFUSED),
+    },
+)
+async def one(services: Given, model_id: ModelIdInPath) -> ASGIResponse:
+    """A model."""
+    return json(model_body(await services.models.get(model_id)))
+
+
+@post(
+    "/recs/models/{model_id:str}/promote",
+    guards=[may("models.change")],
+    status_code=200,
+    summary="Make a model live",
+    description="A `ready` or `retired` model; replicas follow within a second.",
+    operation_id="promote_model",
+    tags=["models"],
+    security=BEARER,
+    responses={
+        200: answer(ModelBody, "The model that is live now.", MODEL),
+        **problems("invalid_parameter", "model_not_found", "conflict", *_REFUSED),
+    },
+)
+async def promote(services: Given, model_id: ModelIdInPath) -> ASGIResponse:
+    """Flip to this model."""
+    return json(model_body(await services.models.promote(model_id)))
+
+
+@post(
+    "/recs/models/rollback",
+    guards=[may("models.change")],
+    status_code=200,
+    summary="Go back to the model before",
+    operation_id="roll_back_model",
+    tags=["models"],
+    security=BEARER,
+    responses={
+        200: answer(ModelBody, "The model that is live now.", MODEL),
+        **problems("conflict", *_REFUSED),
+    },
+)
+async def rollback(services: Given) -> ASGIResponse:
+    """Flip back."""
+    return json(model_body(await services.models.rollback()))
+
+
+HANDLERS = (find, one, promote, rollback)

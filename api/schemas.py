@@ -1,0 +1,163 @@
+"""The bodies of the HTTP contract, field for field."""
+
+from datetime import datetime
+from typing import Annotated, Any
+
+import msgspec
+
+from core.types import DataSpan, ListType, Model, ModelStatus, ModelType, Progress, Source
+
+# The last group is for Python, whose `$` also matches before a newline at the end.
+ID_PATTERN = r"^[A-Za-z0-9_.:|@+=~-]{1,128}(?!\n)$"
+TextId = Annotated[str, msgspec.Meta(pattern=ID_PATTERN, description="An id, as text.")]
+
+
+class Recommended(msgspec.Struct, frozen=True, kw_only=True):
+    """One video of a list. `genre` is the first of `genres`."""
+
+    content_id: str
+    title: str
+    genre: str | None
+    genres: tuple[str, ...]
+    popularity_score: float
+    score: float
+    source: Source
+
+
+class ListMetadata(msgspec.Struct, frozen=True, kw_only=True):
+    """How a list came about; `degraded` names what did not answer and was done without."""
+
+    recommendation_id: str
+    type: ListType
+    model_version: str | None
+    config_version: int
+    cache_hit: bool
+    cold_start: bool
+    degraded: tuple[str, ...]
+    generated_at: datetime
+    total_count: int
+    next_cursor: str | None = None
+
+
+class UserList(msgspec.Struct, frozen=True, kw_only=True):
+    """A user's list: its order is the recommendation."""
+
+    user_id: str
+    recommendations: tuple[Recommended, ...]
+    metadata: ListMetadata
+
+
+class SimilarMetadata(msgspec.Struct, frozen=True, kw_only=True):
+    """How a list of similar videos came about."""
+
+    recommendation_id: str
+    model_version: str | None
+    config_version: int
+    degraded: tuple[str, ...]
+    generated_at: datetime
+    total_count: int
+
+
+class SimilarList(msgspec.Struct, frozen=True, kw_only=True):
+    """Videos like `content_id`, the most similar first."""
+
+    content_id: str
+    recommendations: tuple[Recommended, ...]
+    metadata: SimilarMetadata
+
+
+class WatchBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A watch. `occurred_at` is now when it is left out, and at most 5 minutes ahead."""
+
+    content_id: TextId | int
+    watched_seconds: Annotated[float, msgspec.Meta(ge=0)] | None = None
+    video_seconds: Annotated[float, msgspec.Meta(ge=0)] | None = None
+    occurred_at: Annotated[datetime, msgspec.Meta(tz=True)] | None = None
+    recommendation_id: TextId | None = None
+
+
+class WatchReceipt(msgspec.Struct, frozen=True, kw_only=True):
+    """A watch that is committed; `duplicate` when this request only repeats an earlier one."""
+
+    user_id: str
+    content_id: str
+    occurred_at: datetime
+    duplicate: bool
+
+
+class Baseline(msgspec.Struct, frozen=True):
+    """The model that this one was measured against."""
+
+    model_id: str
+    metrics: dict[str, float]
+
+
+class ModelBody(msgspec.Struct, frozen=True, kw_only=True):
+    """A model of the registry."""
+
+    id: str
+    model_type: ModelType
+    version: str
+    status: ModelStatus
+    live: bool
+    progress: Progress | None
+    created_at: datetime
+    started_at: datetime | None
+    finished_at: datetime | None
+    promoted_at: datetime | None
+    data: DataSpan
+    params: dict[str, Any]
+    metrics: dict[str, float]
+    baseline: Baseline | None
+    artifact_uri: str | None
+    error: str | None
+
+
+class ModelList(msgspec.Struct, frozen=True):
+    """Models, newest first."""
+
+    models: list[ModelBody]
+
+
+class DependencyHealth(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Whether a dependency answered just now, and how fast."""
+
+    status: str
+    latency_ms: float | None = None
+
+
+class Health(msgspec.Struct, frozen=True, kw_only=True):
+    """`ok` when every dependency answers, else `degraded`."""
+
+    status: str
+    dependencies: dict[str, DependencyHealth]
+    model_version: str | None
+    version: str
+
+
+class Sign(msgspec.Struct, frozen=True):
+    """A sign of life."""
+
+    status: str
+
+
+def model_body(model: Model) -> ModelBody:
+    """A model as the contract shows it."""
+    return ModelBody(
+        id=model.id,
+        model_type=model.model_type,
+        version=model.version,
+        status=model.status,
+        live=model.status == "live",
+        progress=model.progress,
+        created_at=model.created_at,
+        started_at=model.started_at,
+        finished_at=model.finished_at,
+        promoted_at=model.promoted_at,
+        data=model.data,
+        params=model.params,
+        metrics=model.metrics,
+        baseline=None,
+        artifact_uri=model.artifact_uri,
+        error=model.error,
+    )

@@ -1,0 +1,45 @@
+"""Refusals before a handler runs: parameters it does not know, bodies that are not JSON."""
+
+from functools import cache
+from typing import Any
+
+from litestar import Request
+from litestar.exceptions import ClientException
+from litestar.handlers import HTTPRouteHandler
+from litestar.params import ParameterKwarg
+
+from core.errors import InvalidInput
+
+
+async def only_what_is_read(request: Request[Any, Any, Any]) -> None:
+    """Refuse what a handler would silently ignore, a filter for one.
+
+    Raises:
+        InvalidInput: a query parameter is unknown or given twice.
+        ClientException: 415, a body in another form than JSON.
+    """
+    handler = request.scope["route_handler"]
+    if not isinstance(handler, HTTPRouteHandler):
+        return
+    known = _query_names(handler)
+    names = [name for name, _ in request.query_params.multi_items()]
+    for name in names:
+        if name not in known:
+            raise InvalidInput(f"There is no parameter {name!r} here.", field=name)
+        if names.count(name) > 1:
+            raise InvalidInput(f"Give {name} once.", field=name)
+    if "data" in handler.parsed_fn_signature.parameters and not _is_json(request):
+        raise ClientException("Send the body as application/json.", status_code=415)
+
+
+@cache
+def _query_names(handler: HTTPRouteHandler) -> frozenset[str]:
+    """Names of the query parameters that the handler declares."""
+    declared = (field.kwarg_definition for field in handler.parsed_fn_signature.parameters.values())
+    return frozenset(
+        kwarg.query for kwarg in declared if isinstance(kwarg, ParameterKwarg) and kwarg.query
+    )
+
+
+def _is_json(request: Request[Any, Any, Any]) -> bool:
+    return request.content_type[0] == "application/json"

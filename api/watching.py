@@ -1,0 +1,146 @@
+"""The use case of one watch: check, commit, then drop what was derived from the older history."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+from uuid import UUID, uuid4
+
+import structlog
+
+from api.ports import InteractionStore, UserCache
+from core.clock import Clock, utc_now
+from core.errors import Conflict, InvalidInput, Unavailable, VideoNotFound
+from core.hashing import event_key
+from core.types import Interaction, UserId, Video, VideoId
+from ingest.checks import check_occurred_at, latest_time
+from ingest.weights import watch_weight
+
+LONGEST_KEY = 255
+
+log = structlog.get_logger(__name__)
+
+
+class VideoReader(Protocol):
+    """The catalogue's truth."""
+
+    async def get_many(self, ids: Sequence[VideoId]) -> list[Video]:
+        """Those of `ids` that exist. Raises `Unavailable`."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewWatch:
+    """A watch as its reporter describes it; `occurred_at` None means now."""
+
+    user_id: UserId
+    video_id: VideoId
+    watched_seconds: float | None = None
+    video_seconds: float | None = None
+    occurred_at: datetime | None = None
+    recommendation_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """What is committed; `duplicate` when it had been before."""
+
+    interaction: Interaction
+    duplicate: bool
+
+
+class Watching:
+    """Records watches."""
+
+    def __init__(
+        self,
+        *,
+        interactions: InteractionStore,
+        videos: VideoReader,
+        cache: UserCache,
+        clock: Clock = utc_now,
+    ) -> None:
+        self._interactions = interactions
+        self._videos = videos
+        self._cache = cache
+        self._clock = clock
+        self._owed: dict[UserId, int] = {}
+
+    async def record(self, watch: NewWatch, idempotency_key: str | None = None) -> Recorded:
+        """Commit a watch; an unknown user is created by it.
+
+        With an `idempotency_key`, the same watch again is answered as a duplicate.
+
+        Raises:
+            InvalidInput: a field or the key breaks a rule.
+            VideoNotFound: the catalogue does not have the video.
+            Conflict: the key was used for another watch.
+            Unavailable: PostgreSQL did not answer; nothing was written.
+        """
+        interaction = self._interaction(watch, _key(watch.user_id, idempotency_key))
+        if not await self._videos.get_many([watch.video_id]):
+            raise VideoNotFound(f"The catalogue has no video {watch.video_id}.")
+        counts = await self._interactions.add_many([interaction])
+        await self._forget(counts.revisions)
+        if counts.accepted:
+            return Recorded(interaction, duplicate=False)
+        return Recorded(await self._earlier(interaction, watch), duplicate=True)
+
+    def _interaction(self, watch: NewWatch, key: UUID) -> Interaction:
+        now = self._clock()
+        occurred_at = now
+        if watch.occurred_at is not None:
+            occurred_at = check_occurred_at(watch.occurred_at, latest_time(self._clock))
+        return Interaction(
+            key=key,
+            user_id=watch.user_id,
+            video_id=watch.video_id,
+            kind="watch",
+            occurred_at=occurred_at,
+            weight=watch_weight(watch.watched_seconds, watch.video_seconds),
+            watched_seconds=watch.watched_seconds,
+            video_seconds=watch.video_seconds,
+            recommendation_id=watch.recommendation_id,
+        )
+
+    async def _forget(self, revisions: dict[UserId, int]) -> None:
+        """Drop the user's state and lists, and those still owed from when the cache was away.
+
+        The watch is committed, so a cache that is away fails nothing.
+        """
+        self._owed |= revisions
+        try:
+            await self._cache.forget_many(self._owed)
+        except Unavailable as error:
+            log.warning("lists_not_dropped", users=len(self._owed), reason=str(error))
+        else:
+            self._owed = {}
+
+    async def _earlier(self, interaction: Interaction, watch: NewWatch) -> Interaction:
+        """What the key was used for. Raises `Conflict` if that is another watch."""
+        earlier = await self._interactions.find(interaction.key)
+        if earlier is None or not _same(earlier, interaction, at=watch.occurred_at):
+            raise Conflict("This Idempotency-Key was used for another watch: use a new one.")
+        return earlier
+
+
+def _key(user_id: UserId, idempotency_key: str | None) -> UUID:
+    """The event key: of the user's own idempotency key, else a new one."""
+    if idempotency_key is None:
+        return uuid4()
+    if not idempotency_key.isprintable() or not 1 <= len(idempotency_key) <= LONGEST_KEY:
+        raise InvalidInput(
+            f"Idempotency-Key is 1 to {LONGEST_KEY} printable characters.", field="Idempotency-Key"
+        )
+    return event_key(f"api:{user_id}", idempotency_key)
+
+
+def _same(earlier: Interaction, now: Interaction, *, at: datetime | None) -> bool:
+    """Whether a repeat says what was said before; a time left out matches any."""
+    return (
+        earlier.video_id == now.video_id
+        and earlier.watched_seconds == now.watched_seconds
+        and earlier.video_seconds == now.video_seconds
+        and earlier.recommendation_id == now.recommendation_id
+        and (at is None or earlier.occurred_at == now.occurred_at)
+    )
