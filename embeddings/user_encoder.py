@@ -49,7 +49,12 @@ class DecayedMean(msgspec.Struct, frozen=True, tag="decayed_mean"):
         """See `UserEncoder.encode`."""
         vectors, known = items.take([watch.video_id for watch in recent])
         weights = np.array([watch.weight for watch in recent], dtype=np.float32)
-        decay = np.exp2(-np.arange(len(recent), dtype=np.float32) / np.float32(self.half_life))
-        mean = (weights * decay)[known] @ vectors
+        mean = (weights * self.decay(len(recent)))[known] @ vectors
         norm = float(np.linalg.norm(mean))
         return (mean / norm).astype(np.float32) if norm > 0 else None
+
+    def decay(self, count: int) -> NDArray[np.float32]:
+        """What each of `count` watches keeps of its weight, newest first, float32 (count,)."""
+        ages = np.arange(count, dtype=np.float32)
+        kept: NDArray[np.float32] = np.exp2(-ages / np.float32(self.half_life))
+        return kept

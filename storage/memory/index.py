@@ -80,7 +80,7 @@ class MemoryIndex:
         try:
             return self._kept[collection]
         except KeyError as error:
-            raise Unavailable("milvus", f"there is no collection {collection}") from error
+            raise Unavailable("milvus", f"milvus has no collection {collection}") from error
 
 
 class MemorySearch:

@@ -92,7 +92,7 @@ async def test_no_query_gives_no_answer(index: Index, vectors: NDArray[np.float3
 async def test_a_collection_that_is_not_there_is_unavailable(
     index: Index, vectors: NDArray[np.float32]
 ) -> None:
-    with pytest.raises(Unavailable, match="milvus|collection"):
+    with pytest.raises(Unavailable, match="milvus"):
         await index.search.search("videos_gone", vectors[:1], 5)
     with pytest.raises(Unavailable):
         index.writer.count("videos_gone")

@@ -1,0 +1,85 @@
+"""Text vectors kept per encoder revision: Parquet segments `content/<revision>/<n>.parquet`."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from embeddings.ports import ArtifactStore
+
+COMPACT_AT = 8  # segments; reading many small ones costs a request each
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """Text vectors of n videos: uint64 (n,) hashes of their texts, float32 (n, d) vectors."""
+
+    ids: list[str]
+    text_hashes: NDArray[np.uint64]
+    vectors: NDArray[np.float32]
+
+
+class ContentStore:
+    """The segments of one revision; a later one wins over an earlier. One writer at a time."""
+
+    def __init__(self, store: ArtifactStore, revision: str) -> None:
+        self._store = store
+        self._prefix = f"content/{revision}/"
+
+    def segments(self) -> list[Segment]:
+        """Every segment, oldest first. Raises `Unavailable`."""
+        with TemporaryDirectory(prefix="upnext-content-") as folder:
+            return [self._read(key, Path(folder)) for key in self._keys()]
+
+    def append(self, segment: Segment) -> None:
+        """Keep one more segment. Raises `Unavailable`."""
+        keys = self._keys()
+        number = int(Path(keys[-1]).stem) + 1 if keys else 1
+        table = pa.table(
+            {
+                "video_id": pa.array(segment.ids, pa.string()),
+                "text_hash": pa.array(segment.text_hashes, pa.uint64()),
+                "vector": pa.FixedSizeListArray.from_arrays(
+                    pa.array(np.ascontiguousarray(segment.vectors).ravel(), pa.float32()),
+                    segment.vectors.shape[1],
+                ),
+            }
+        )
+        with TemporaryDirectory(prefix="upnext-content-") as folder:
+            path = Path(folder) / "segment.parquet"
+            pq.write_table(table, path)
+            self._store.put(f"{self._prefix}{number:08d}.parquet", path)
+
+    def compact(self, segment: Segment) -> bool:
+        """Put `segment`, all that is still wanted, in the place of many small ones.
+
+        Killed in between, both are there, which changes nothing. Raises `Unavailable`.
+
+        Returns:
+            Whether there were enough of them to bother.
+        """
+        old = self._keys()
+        if len(old) < COMPACT_AT:
+            return False
+        self.append(segment)
+        for key in old:
+            self._store.delete(key)
+        return True
+
+    def _keys(self) -> list[str]:
+        return self._store.keys(self._prefix)
+
+    def _read(self, key: str, folder: Path) -> Segment:
+        path = folder / "segment.parquet"
+        self._store.fetch(key, path)
+        table = pq.read_table(path)
+        flat = table["vector"].combine_chunks().flatten().to_numpy(zero_copy_only=False)
+        return Segment(
+            table["video_id"].to_pylist(),
+            table["text_hash"].to_numpy(),
+            flat.reshape(table.num_rows, -1),
+        )

@@ -1,0 +1,83 @@
+"""The training process: `python -m upnext.jobs.child REQUEST`. Its stdout is for messages alone.
+
+It gives way to everything else on the machine and ends when its parent does.
+"""
+
+import logging
+import os
+import signal
+import sys
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from types import FrameType
+from typing import BinaryIO, NoReturn
+
+import msgspec
+import structlog
+
+from core import logging as logs
+from core.errors import UpnextError
+from core.settings import load
+from storage.embedded.privilege import die_with_parent
+from upnext.jobs.messages import Failure, Message, Request
+
+NICEST = 19
+log = structlog.get_logger(__name__)
+
+
+def main() -> int:
+    """Run the request of the command line. Returns the exit code."""
+    request = msgspec.json.decode(sys.argv[1], type=Request)
+    die_with_parent(signal.SIGKILL, request.parent)
+    signal.signal(signal.SIGTERM, _stop)
+    give_way()
+    settings = load()
+    logs.configure(settings.log_level, sys.stderr)
+    say = _speaker()
+    try:
+        # Here, so that the lines above are done within milliseconds of the start.
+        from upnext.jobs.run import run  # noqa: PLC0415
+
+        say(run(settings, request, say))
+    except UpnextError as error:
+        say(Failure(str(error)))
+        return 1
+    except Exception as error:
+        log.exception("training failed", model=request.model_id)
+        say(Failure(f"Training failed for a reason it does not know: {error!r}. See the log."))
+        return 1
+    return 0
+
+
+def give_way() -> None:
+    """Take only processor time that nobody else wants.
+
+    With autogroup scheduling a nice value counts inside a session only, so the session's group
+    is lowered too; kernels without it have no such file.
+    """
+    os.nice(NICEST)
+    with suppress(FileNotFoundError, PermissionError):
+        Path("/proc/self/autogroup").write_text(str(NICEST))
+
+
+def _speaker() -> Callable[[Message], None]:
+    """Takes stdout away for messages; what libraries print goes to stderr."""
+    out: BinaryIO = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)
+
+    def say(message: Message) -> None:
+        out.write(msgspec.json.encode(message) + b"\n")
+        out.flush()
+
+    return say
+
+
+def _stop(number: int, frame: FrameType | None) -> NoReturn:  # noqa: ARG001  (a signal handler)
+    """End through every `finally`, so that a half-made version is dropped."""
+    sys.exit(128 + number)
+
+
+if __name__ == "__main__":
+    logging.captureWarnings(capture=True)
+    sys.exit(main())

@@ -1,0 +1,42 @@
+"""What a training process is asked, and what it says on its stdout: one JSON object a line."""
+
+from datetime import datetime
+
+import msgspec
+
+from core.types import DataSpan, ModelStatus, ModelType, Progress
+
+
+class Request(msgspec.Struct, frozen=True, kw_only=True):
+    """One run; `parent` is the process whose end ends this one."""
+
+    model_id: str
+    model_type: ModelType
+    version: str
+    parent: int
+    start: datetime | None = None
+    end: datetime | None = None
+
+
+class Report(msgspec.Struct, frozen=True, tag="report"):
+    """The run is at this step, this far."""
+
+    status: ModelStatus
+    progress: Progress
+
+
+class Outcome(msgspec.Struct, frozen=True, tag="outcome"):
+    """The run has ended well; its version is stored and published."""
+
+    data: DataSpan
+    metrics: dict[str, float]
+    artifact_uri: str
+
+
+class Failure(msgspec.Struct, frozen=True, tag="failure"):
+    """The run has ended; the sentence says why and what to do."""
+
+    error: str
+
+
+Message = Report | Outcome | Failure

@@ -1,0 +1,158 @@
+"""Publishing a version: its collections made aside, sealed, verified; live ones are not touched."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import structlog
+from filelock import FileLock, Timeout
+from numpy.typing import NDArray
+
+from core.errors import Conflict, Unavailable
+from upnext.jobs.ports import VectorWriter
+
+SAMPLE = 32
+DEPTH = 10
+MIN_RECALL = 0.95
+TOLERANCE = 1e-3  # of an inner product: servers compute in another order than numpy
+
+Tell = Callable[[float, str], None]
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """What a collection is to hold: n ids and their vectors, float32 (n, d)."""
+
+    ids: Sequence[str]
+    vectors: NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class Publication:
+    """A version's collections. `content` goes to the collection of its revision."""
+
+    version: str
+    content_revision: str
+    videos: Rows
+    users: Rows
+    content: Rows
+
+
+def publish(writer: VectorWriter, what: Publication, lock: Path, tell: Tell) -> None:
+    """Build `videos_<version>` and `users_<version>`, and complete `content_<revision>`.
+
+    On any failure what was made is dropped; a collection of content that was there before keeps
+    what it had, for its rows mean the same to every version.
+
+    Args:
+        writer: the index; this process is the only one of this machine that writes now.
+        what: the rows, as the version's artifacts have them.
+        lock: a file held meanwhile, so that one publish runs at a time.
+        tell: hears the share done, 0..1, and what is being done.
+
+    Raises:
+        Conflict: another publish is running.
+        Unavailable: the index did not answer, or did not hold what was written.
+    """
+    lock.parent.mkdir(parents=True, exist_ok=True)
+    made: list[str] = []
+    try:
+        with FileLock(lock, timeout=0):
+            _publish(writer, what, made, tell)
+    except Timeout as error:
+        raise Conflict("Another version is being published: try again when it is.") from error
+    except BaseException:  # a stop signal included
+        _drop(writer, made)
+        raise
+
+
+def _publish(writer: VectorWriter, what: Publication, made: list[str], tell: Tell) -> None:
+    content = f"content_{what.content_revision}"
+    if content in writer.collections():
+        _complete(writer, content, what.content, lambda share: tell(share * 0.3, "texts"))
+    else:
+        _build(writer, content, what.content, made, lambda share: tell(share * 0.3, "texts"))
+    videos, users = f"videos_{what.version}", f"users_{what.version}"
+    _build(writer, videos, what.videos, made, lambda share: tell(0.3 + share * 0.3, "videos"))
+    _build(writer, users, what.users, made, lambda share: tell(0.6 + share * 0.3, "users"))
+    tell(0.9, "verifying")
+    for name, rows in ((content, what.content), (videos, what.videos), (users, what.users)):
+        verify(writer, name, rows)
+    tell(1.0, "verified")
+
+
+def _build(
+    writer: VectorWriter,
+    name: str,
+    rows: Rows,
+    made: list[str],
+    tell: Callable[[float], None],
+) -> None:
+    made.append(name)  # before it is there: dropping none is no error
+    writer.create(name, rows.vectors.shape[1])
+    for done in writer.insert(name, rows.ids, rows.vectors):
+        tell(done / len(rows.ids))
+    writer.seal(name)
+
+
+def _complete(writer: VectorWriter, name: str, rows: Rows, tell: Callable[[float], None]) -> None:
+    """Make a collection that may be live hold exactly `rows`, writing only what differs."""
+    writer.seal(name)  # an earlier publish may have been killed before it did
+    row_of = {id_: row for row, id_ in enumerate(rows.ids)}
+    differs = np.ones(len(rows.ids), dtype=np.bool_)
+    extra: list[str] = []
+    for ids, vectors in writer.scan(name):
+        extra.extend(id_ for id_ in ids if id_ not in row_of)
+        there = [(at, row_of[id_]) for at, id_ in enumerate(ids) if id_ in row_of]
+        if there:
+            at, row = np.array(there).T
+            differs[row] = np.abs(vectors[at] - rows.vectors[row]).max(axis=1) > TOLERANCE
+    changed = np.flatnonzero(differs)
+    new = [rows.ids[row] for row in changed.tolist()]
+    for done in writer.upsert(name, new, rows.vectors[changed]):
+        tell(done / len(changed))
+    writer.delete(name, extra)
+    if len(changed) or extra:
+        writer.seal(name)
+
+
+def verify(writer: VectorWriter, name: str, rows: Rows) -> None:
+    """See that a collection holds `rows` and finds them.
+
+    A sample is searched for, and its answers are held against exact search: 95 of 100 must be
+    among the true best 10 (or as near as the tenth), with their true inner products.
+
+    Raises:
+        Unavailable: it does not; the message says in which way.
+    """
+    count = writer.count(name)
+    if count != len(rows.ids):
+        raise Unavailable("milvus", f"{name} holds {count} rows, {len(rows.ids)} were written.")
+    if count == 0:
+        return
+    depth = min(DEPTH, count)
+    drawn = np.random.default_rng(0).choice(count, min(SAMPLE, count), replace=False)
+    exact = rows.vectors[drawn] @ rows.vectors.T
+    worst_of_best = -np.partition(-exact, depth - 1, axis=1)[:, depth - 1]
+    row_of = {id_: row for row, id_ in enumerate(rows.ids)}
+    good = 0
+    for hits, products, least in zip(
+        writer.search(name, rows.vectors[drawn], depth), exact, worst_of_best, strict=True
+    ):
+        true = products[[row_of[id_] for id_ in hits.ids]]
+        right = np.abs(true - hits.scores) <= TOLERANCE
+        good += int((right & (true >= least - TOLERANCE)).sum())
+    recall = good / (depth * len(drawn))
+    if recall < MIN_RECALL:
+        raise Unavailable("milvus", f"{name} finds {recall:.0%} of what exact search finds.")
+
+
+def _drop(writer: VectorWriter, names: Sequence[str]) -> None:
+    """Best effort: what cannot be dropped now is found by the sweep."""
+    for name in names:
+        try:
+            writer.drop(name)
+        except Unavailable as error:
+            log.warning("collection left for the sweep", collection=name, reason=str(error))

@@ -1,0 +1,232 @@
+"""Training: the registry's row, one child process that does the work, and the row's end."""
+
+import asyncio
+import os
+import sys
+import time
+from asyncio.subprocess import DEVNULL, PIPE, Process
+from collections.abc import Awaitable, Callable
+from datetime import datetime
+from functools import partial
+from uuid import UUID
+
+import msgspec
+import structlog
+
+from core.clock import utc_now
+from core.errors import SetupError, Unavailable, UpnextError
+from core.settings import Settings, child_environment
+from core.types import Model, ModelStatus, ModelType, Progress
+from storage.postgres.engine import connect
+from storage.postgres.models import PostgresModels
+from upnext.jobs.messages import Failure, Message, Outcome, Report, Request
+from upnext.jobs.params import params
+
+HEARTBEAT_SECONDS = 5.0
+THROTTLE_SECONDS = 1.0
+STOP_SECONDS = 5.0
+LAST_WORD_SECONDS = 60.0
+LINE_BYTES = 1_000_000
+STEPS: tuple[ModelStatus, ...] = ("queued", "training", "evaluating", "publishing")
+OFFLINE = {"HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false"}
+
+OnProgress = Callable[[Progress], None]
+log = structlog.get_logger(__name__)
+
+
+async def train(
+    settings: Settings,
+    model_type: ModelType,
+    start: datetime | None,
+    end: datetime | None,
+    on_progress: OnProgress,
+) -> Model:
+    """Make a model from interactions with start <= occurred_at < end.
+
+    Returns:
+        The model, `ready`, or `failed` with its reason in `error`.
+
+    Raises:
+        Conflict: a run of that type is going on.
+        Unavailable: PostgreSQL did not answer, so that nothing could be begun or ended.
+    """
+    engine = connect(settings)
+    registry = PostgresModels(engine, utc_now)
+    try:
+        model, token = await registry.create(model_type, params(settings, start, end))
+        request = Request(
+            model_id=model.id,
+            model_type=model_type,
+            version=model.version,
+            parent=os.getpid(),
+            start=start,
+            end=end,
+        )
+        return await _Run(registry, model, token, on_progress).through(settings, request)
+    finally:
+        await engine.dispose()
+
+
+async def ensure_model(settings: Settings, on_progress: OnProgress) -> Model:
+    """The live model; where there is none, one is trained and promoted.
+
+    Raises:
+        SetupError: training failed; the message says why.
+        Conflict: a run is going on already.
+        Unavailable: PostgreSQL did not answer.
+    """
+    engine = connect(settings)
+    registry = PostgresModels(engine, utc_now)
+    try:
+        live = await registry.live()
+        if live is not None:
+            return live
+        waiting = await registry.find("content", "ready")
+        made = waiting[0] if waiting else await train(settings, "content", None, None, on_progress)
+        if made.status != "ready":
+            raise SetupError(made.error or "The first model could not be trained.")
+        return await registry.promote(made.id)
+    finally:
+        await engine.dispose()
+
+
+class _Run:
+    """Follows one child process and keeps the registry's row in step with it."""
+
+    def __init__(
+        self, registry: PostgresModels, model: Model, token: UUID, on_progress: OnProgress
+    ) -> None:
+        self._registry = registry
+        self._model = model
+        self._token = token
+        self._on_progress = on_progress
+        self._written = 0.0
+        self._end: Outcome | Failure | None = None
+
+    async def through(self, settings: Settings, request: Request) -> Model:
+        """From the child's start to the row's end, however it ends."""
+        try:
+            process = await _start(settings, request)
+            try:
+                await self._follow(process)
+                code = await process.wait()
+            finally:
+                await _stop(process)
+        except asyncio.CancelledError:
+            await self._fail("It was stopped before it had ended.")
+            raise
+        except UpnextError as error:
+            return await self._fail(str(error))
+        except OSError as error:
+            return await self._fail(f"The training process could not be started: {error}")
+        return await self._finish(code)
+
+    async def _follow(self, process: Process) -> None:
+        stdout = process.stdout
+        if stdout is None:
+            raise RuntimeError("the child was started without a pipe")
+        while True:
+            try:
+                line = await asyncio.wait_for(stdout.readline(), HEARTBEAT_SECONDS)
+            except TimeoutError:
+                await self._beat(None)
+                continue
+            if not line:
+                return
+            message: Message = msgspec.json.decode(line, type=Message)
+            if isinstance(message, Report):
+                self._on_progress(message.progress)
+                await self._beat(message)
+            else:
+                self._end = message
+
+    async def _beat(self, report: Report | None) -> None:
+        """Tell the registry, at most once a second unless the status changes."""
+        news = report is not None and report.status != self._model.status
+        if not news and report and time.monotonic() - self._written < THROTTLE_SECONDS:
+            return
+        self._written = time.monotonic()
+        try:
+            if report is None:
+                await self._registry.update(self._model.id, self._token)
+            else:
+                await self._reach(report.status)
+                await self._registry.update(self._model.id, self._token, progress=report.progress)
+        except Unavailable as error:  # the next beat tells it; the run need not end for it
+            log.warning("progress was not written", model=self._model.id, reason=str(error))
+
+    async def _reach(self, status: ModelStatus) -> None:
+        """Take every step up to `status`: one may have been lost while PostgreSQL was away."""
+        for step in STEPS[STEPS.index(self._model.status) + 1 : STEPS.index(status) + 1]:
+            self._model = await self._registry.update(self._model.id, self._token, status=step)
+
+    async def _finish(self, code: int) -> Model:
+        if isinstance(self._end, Outcome) and code == 0:
+            return await _insist(partial(self._succeed, self._end))
+        if isinstance(self._end, Failure):
+            return await self._fail(self._end.error)
+        if code < 0:
+            return await self._fail(
+                f"The training process was killed (signal {-code}). If memory ran out, give the "
+                "machine more or train on a shorter span; then start it again."
+            )
+        return await self._fail(f"The training process ended with code {code}: see the log.")
+
+    async def _succeed(self, outcome: Outcome) -> Model:
+        await self._reach("publishing")
+        ready = Progress("ready", 1.0, "published and verified")
+        self._on_progress(ready)
+        return await self._registry.update(
+            self._model.id,
+            self._token,
+            status="ready",
+            progress=ready,
+            data=outcome.data,
+            metrics=outcome.metrics,
+            artifact_uri=outcome.artifact_uri,
+        )
+
+    async def _fail(self, reason: str) -> Model:
+        return await _insist(
+            partial(
+                self._registry.update, self._model.id, self._token, status="failed", error=reason
+            )
+        )
+
+
+async def _start(settings: Settings, request: Request) -> Process:
+    return await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        "upnext.jobs.child",
+        msgspec.json.encode(request).decode(),
+        stdin=DEVNULL,
+        stdout=PIPE,
+        env={**child_environment(settings), **OFFLINE},
+        limit=LINE_BYTES,
+        start_new_session=True,  # Ctrl-C reaches this process, which then ends the child in order
+    )
+
+
+async def _stop(process: Process) -> None:
+    """End the child if it has not: asked first, so that it drops what it had half made."""
+    if process.returncode is not None:
+        return
+    process.terminate()
+    try:
+        await asyncio.wait_for(process.wait(), STOP_SECONDS)
+    except TimeoutError:
+        process.kill()
+        await process.wait()
+
+
+async def _insist(write: Callable[[], Awaitable[Model]]) -> Model:
+    """A run's last word, tried for a minute: without it the row would look like a running one."""
+    deadline = time.monotonic() + LAST_WORD_SECONDS
+    while True:
+        try:
+            return await write()
+        except Unavailable:
+            if time.monotonic() > deadline:
+                raise
+            await asyncio.sleep(1)
