@@ -1,0 +1,90 @@
+"""All adapters of a serving process, connected as its settings say."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+
+from core.clock import utc_now
+from core.errors import SetupError
+from core.settings import Settings
+from storage import bus
+from storage.artifacts import Artifacts, artifact_store
+from storage.milvus import MilvusSearch
+from storage.postgres import engine as postgres
+from storage.postgres.changes import PostgresChanges
+from storage.postgres.configs import PostgresConfigs
+from storage.postgres.interactions import PostgresInteractions
+from storage.postgres.models import PostgresModels
+from storage.postgres.ping import ping as ping_postgres
+from storage.postgres.users import PostgresUsers
+from storage.postgres.videos import PostgresVideos
+from storage.redis import client as redis
+from storage.redis.users import RedisUserCache
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stores:
+    """One adapter each; `probes` ask each dependency for a sign of life (`Unavailable` if none)."""
+
+    users: PostgresUsers
+    videos: PostgresVideos
+    interactions: PostgresInteractions
+    models: PostgresModels
+    configs: PostgresConfigs
+    changes: PostgresChanges
+    cache: RedisUserCache
+    search: MilvusSearch
+    artifacts: Artifacts
+    probes: Mapping[str, Callable[[], Awaitable[None]]]
+
+
+@asynccontextmanager
+async def connected(settings: Settings) -> AsyncIterator[Stores]:
+    """The stores for the time of the block. Nothing is asked before its first use.
+
+    Raises:
+        SetupError: a URL is missing or cannot be used.
+    """
+    async with AsyncExitStack() as stack:
+        engine = postgres.connect(settings)
+        stack.push_async_callback(engine.dispose)
+        client = redis.connect(_given(settings, "redis_url"), settings.redis_timeout_seconds)
+        stack.push_async_callback(client.aclose)
+        _given(settings, "milvus_uri")
+        search = MilvusSearch.of(settings)
+        stack.push_async_callback(search.close)
+        messages = bus.connect(_given(settings, "bus_url"))
+        stack.push_async_callback(messages.close)
+        artifacts = artifact_store(_given(settings, "artifacts_url"))
+        yield Stores(
+            users=PostgresUsers(engine),
+            videos=PostgresVideos(engine),
+            interactions=PostgresInteractions(engine),
+            models=PostgresModels(engine, utc_now),
+            configs=PostgresConfigs(engine),
+            changes=PostgresChanges(engine),
+            cache=RedisUserCache(client),
+            search=search,
+            artifacts=artifacts,
+            probes={
+                "postgres": lambda: ping_postgres(engine),
+                "redis": lambda: redis.ping(client),
+                "milvus": search.ping,
+                "bus": messages.ping,
+                "artifacts": lambda: _look_into(artifacts),
+            },
+        )
+
+
+async def _look_into(artifacts: Artifacts) -> None:
+    """List a folder that is empty: the cheapest question that needs an answer."""
+    await asyncio.to_thread(artifacts.keys, "probe/")
+
+
+def _given(settings: Settings, field: str) -> str:
+    """A URL that must be set by now."""
+    value: str | None = getattr(settings, field)
+    if value is None:
+        raise SetupError(f"UPNEXT_{field.upper()} is not set: set it, or start with `upnext up`.")
+    return value
