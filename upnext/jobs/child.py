@@ -34,6 +34,7 @@ def main() -> int:
     give_way()
     settings = load()
     logs.configure(settings.log_level, sys.stderr)
+    logging.getLogger("sentence_transformers").setLevel(logging.WARNING)
     say = _speaker()
     try:
         # Here, so that the lines above are done within milliseconds of the start.

@@ -14,7 +14,7 @@ import msgspec
 import structlog
 
 from core.clock import utc_now
-from core.errors import SetupError, Unavailable, UpnextError
+from core.errors import Unavailable, UpnextError
 from core.settings import Settings, child_environment
 from core.types import Model, ModelStatus, ModelType, Progress
 from storage.postgres.engine import connect
@@ -63,29 +63,6 @@ async def train(
             end=end,
         )
         return await _Run(registry, model, token, on_progress).through(settings, request)
-    finally:
-        await engine.dispose()
-
-
-async def ensure_model(settings: Settings, on_progress: OnProgress) -> Model:
-    """The live model; where there is none, one is trained and promoted.
-
-    Raises:
-        SetupError: training failed; the message says why.
-        Conflict: a run is going on already.
-        Unavailable: PostgreSQL did not answer.
-    """
-    engine = connect(settings)
-    registry = PostgresModels(engine, utc_now)
-    try:
-        live = await registry.live()
-        if live is not None:
-            return live
-        waiting = await registry.find("content", "ready")
-        made = waiting[0] if waiting else await train(settings, "content", None, None, on_progress)
-        if made.status != "ready":
-            raise SetupError(made.error or "The first model could not be trained.")
-        return await registry.promote(made.id)
     finally:
         await engine.dispose()
 

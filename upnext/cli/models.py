@@ -1,0 +1,126 @@
+"""`upnext models`."""
+
+import asyncio
+from collections.abc import Sequence
+
+import click
+import msgspec
+from rich.table import Table
+
+from core.clock import utc_now
+from core.settings import Settings
+from core.types import Model
+from storage.postgres.engine import connect
+from storage.postgres.models import PostgresModels
+from upnext.cli.console import emit
+from upnext.cli.context import stores
+from upnext.jobs.promote import promote as make_live
+from upnext.jobs.promote import rollback as go_back
+
+JSON = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+
+
+@click.group()
+def models() -> None:
+    """List, show, promote and roll back models."""
+
+
+@models.command("list")
+@JSON
+def list_(*, as_json: bool) -> None:
+    """All models, newest first.
+
+    \b
+    Example: upnext models list
+    """  # noqa: D301 - \b is click's mark for "keep these lines"
+    with stores(["postgres"]) as settings:
+        found = asyncio.run(_find(settings))
+    emit({"models": found}, as_json=as_json, table=lambda: table_of(found))
+
+
+@models.command()
+@click.argument("model_id", metavar="ID")
+@JSON
+def show(model_id: str, *, as_json: bool) -> None:
+    """One model: its data, parameters, metrics, and why it failed.
+
+    \b
+    Example: upnext models show 4a1c...
+    """  # noqa: D301
+    with stores(["postgres"]) as settings:
+        model = asyncio.run(_get(settings, model_id))
+    emit(model, as_json=as_json, table=lambda: _details(model))
+
+
+@models.command()
+@click.argument("model_id", metavar="ID")
+@JSON
+def promote(model_id: str, *, as_json: bool) -> None:
+    """Make a ready or retired model live; running services follow by themselves.
+
+    \b
+    Example: upnext models promote 4a1c...
+    """  # noqa: D301
+    with stores(["postgres", "milvus"]) as settings:
+        model = asyncio.run(make_live(settings, model_id))
+    emit(model, as_json=as_json, table=lambda: table_of([model]))
+
+
+@models.command()
+@JSON
+def rollback(*, as_json: bool) -> None:
+    """Make the model live that was live before.
+
+    \b
+    Example: upnext models rollback
+    """  # noqa: D301
+    with stores(["postgres", "milvus"]) as settings:
+        model = asyncio.run(go_back(settings))
+    emit(model, as_json=as_json, table=lambda: table_of([model]))
+
+
+def table_of(found: Sequence[Model]) -> Table:
+    """Models, a row each."""
+    table = Table("id", "version", "status", "interactions", "ndcg@10", "recall@10", "created")
+    for model in found:
+        table.add_row(
+            model.id,
+            model.version,
+            model.status,
+            f"{model.data.interactions:,}",
+            _metric(model, "ndcg@10"),
+            _metric(model, "recall@10"),
+            f"{model.created_at:%Y-%m-%d %H:%M}",
+        )
+    return table
+
+
+def _metric(model: Model, name: str) -> str:
+    return f"{model.metrics[name]:.4f}" if name in model.metrics else "-"
+
+
+def _details(model: Model) -> Table:
+    table = Table(show_header=False)
+    for name, value in msgspec.to_builtins(model).items():
+        if isinstance(value, dict):
+            shown = "\n".join(f"{key}: {inner}" for key, inner in value.items())
+        else:
+            shown = "-" if value is None else str(value)
+        table.add_row(name, shown)
+    return table
+
+
+async def _find(settings: Settings) -> list[Model]:
+    engine = connect(settings)
+    try:
+        return await PostgresModels(engine, utc_now).find()
+    finally:
+        await engine.dispose()
+
+
+async def _get(settings: Settings, model_id: str) -> Model:
+    engine = connect(settings)
+    try:
+        return await PostgresModels(engine, utc_now).get(model_id)
+    finally:
+        await engine.dispose()
