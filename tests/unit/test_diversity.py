@@ -2,7 +2,6 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from numpy.typing import NDArray
 
 from ranking.diversity import select
 
@@ -22,7 +21,7 @@ def order(
 ) -> list[int]:
     chosen = select(
         np.array(scores, dtype=np.float64),
-        np.array(vectors, dtype=np.float32).reshape(len(scores), -1),
+        np.array(vectors, dtype=np.float32).reshape(len(scores), len(vectors[0]) if vectors else 2),
         np.array(creators or [-1] * len(scores), dtype=np.int32),
         diversity=diversity,
         creator_cap=creator_cap,
@@ -100,7 +99,7 @@ def test_a_list_is_full_without_repeats_and_keeps_the_cap_where_it_can(
     creators: list[int], diversity: float, cap: int, limit: int, seed: int
 ) -> None:
     rng = np.random.default_rng(seed)
-    scores: NDArray[np.float64] = -np.sort(-rng.random(len(creators)))
+    scores = -np.sort(-rng.random(len(creators)))
     vectors = rng.normal(size=(len(creators), 3)).astype(np.float32)
     codes = np.array(creators, dtype=np.int32)
     chosen = select(
@@ -108,11 +107,7 @@ def test_a_list_is_full_without_repeats_and_keeps_the_cap_where_it_can(
     ).tolist()
     assert len(chosen) == min(limit, len(creators))
     assert len(set(chosen)) == len(chosen)
-    possible = sum(
-        len([code for code in creators if code == one])
-        if one < 0
-        else min(cap, creators.count(one))
-        for one in set(creators)
-    )
+    counts = {code: creators.count(code) for code in set(creators)}
+    possible = sum(count if code < 0 else min(cap, count) for code, count in counts.items())
     first = [creators[index] for index in chosen[: min(10, possible)]]
     assert all(first.count(code) <= cap for code in set(first) if code >= 0)
