@@ -1,0 +1,102 @@
+"""Background work: events from the outbox to the bus, and sweeping what is no longer needed."""
+
+import asyncio
+import signal
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from datetime import timedelta
+from typing import Any
+
+import structlog
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from core.clock import utc_now
+from core.errors import SetupError, UpnextError
+from core.settings import Settings
+from storage import bus
+from storage.postgres.changes import PostgresChanges
+from storage.postgres.engine import connect
+from storage.postgres.outbox import PostgresOutbox
+
+RELAY_SECONDS = 0.5
+SWEEP_SECONDS = 60.0
+NEWS_KEPT = timedelta(days=7)
+
+_log = structlog.get_logger(__name__)
+
+
+def run(settings: Settings) -> None:
+    """Work until SIGTERM or SIGINT, then stop within 2 s. Outages are waited for.
+
+    Raises:
+        SetupError: a URL is missing or cannot be read.
+    """
+    asyncio.run(_until_told(settings))
+
+
+async def _until_told(settings: Settings) -> None:
+    if settings.bus_url is None:
+        raise SetupError("UPNEXT_BUS_URL is not set: set it, or start with `upnext up`.")
+    publisher, engine = bus.connect(settings.bus_url), connect(settings)
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    working = asyncio.create_task(work(engine, publisher))
+    told = asyncio.create_task(stop.wait())
+    _log.info("The worker is running.")
+    try:
+        await asyncio.wait((working, told), return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        await _end(told)
+        await _end(working)
+        await publisher.close()
+        await engine.dispose()
+        _log.info("The worker has stopped.")
+
+
+async def work(engine: AsyncEngine, publisher: bus.Bus) -> None:
+    """Relay and prune until cancelled."""
+    outbox, changes = PostgresOutbox(engine), PostgresChanges(engine)
+
+    async def relay() -> None:
+        while await outbox.relay(publisher):
+            pass
+
+    async def prune() -> None:
+        before = utc_now() - NEWS_KEPT
+        await changes.prune(before)
+        await outbox.prune(before)
+
+    async with asyncio.TaskGroup() as group:
+        group.create_task(repeat("outbox relay", relay, RELAY_SECONDS))
+        group.create_task(repeat("pruning", prune, SWEEP_SECONDS))
+
+
+async def _end(task: asyncio.Task[Any]) -> None:
+    """Cancel a task and wait for it; an error of its own is raised."""
+    task.cancel()
+    with suppress(asyncio.CancelledError):
+        await task
+
+
+async def repeat(name: str, step: Callable[[], Awaitable[None]], seconds: float) -> None:
+    """Do `step` every so many seconds, for ever.
+
+    A dependency that is away is one log line when it goes and one when it is back; what is not
+    worth repeating ends the process, for whoever supervises it to see.
+    """
+    away = False
+    while True:
+        try:
+            await step()
+        except UpnextError as error:
+            if not error.retryable:
+                raise
+            if not away:
+                _log.warning("Waiting for a dependency.", work=name, reason=str(error))
+            away = True
+        else:
+            if away:
+                _log.info("The dependency is back.", work=name)
+            away = False
+        await asyncio.sleep(seconds)

@@ -23,5 +23,4 @@ class PostgresConfigs:
             row = (await connection.execute(_CURRENT)).one_or_none()
         if row is None:
             raise Unavailable("postgres", "there is no ranking configuration: run `upnext migrate`")
-        config = msgspec.json.decode(row.body, type=RankingConfig)
-        return msgspec.structs.replace(config, version=row.version)
+        return msgspec.convert({**row.body, "version": row.version}, RankingConfig)

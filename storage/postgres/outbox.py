@@ -90,6 +90,6 @@ def _envelope(row: Row[Any]) -> bytes:
         id=str(row.message_id),
         type=row.type,
         time=row.created_at,
-        data=msgspec.Raw(row.data.encode()),
+        data=msgspec.Raw(msgspec.json.encode(row.data)),
     )
     return msgspec.json.encode(event)

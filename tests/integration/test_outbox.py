@@ -1,0 +1,189 @@
+"""Events reach the bus in order and at least once, whatever dies in between."""
+
+import asyncio
+import signal
+import sys
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from uuid import UUID
+
+import msgspec
+import nats
+import pytest
+from nats.js.client import JetStreamContext
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from core.clock import utc_now
+from core.errors import Unavailable
+from core.events import CloudEvent, ModelTrainingCompleted, ModelTrainingStarted
+from storage.bus import Bus, connect
+from storage.postgres.models import PostgresModels
+from storage.postgres.outbox import PostgresOutbox
+
+pytestmark = pytest.mark.integration
+
+# Publishes what waits and is killed before it can mark it.
+KILLED_RELAY = """
+import asyncio, os, signal, sys
+from core.settings import load
+from storage.bus import connect as bus
+from storage.postgres.engine import connect
+from storage.postgres.outbox import PostgresOutbox
+
+class Deadly:
+    async def publish(self, subject, message_id, payload):
+        await real.publish(subject, message_id, payload)
+        os.kill(os.getpid(), signal.SIGKILL)
+
+real = bus(sys.argv[2])
+engine = connect(load({"postgres_url": sys.argv[1]}))
+asyncio.run(PostgresOutbox(engine).relay(Deadly()))
+"""
+
+
+class Recorder:
+    """A publisher that fails from its `failing`-th message on."""
+
+    def __init__(self, failing: int = 1_000) -> None:
+        self.sent: list[tuple[str, str, CloudEvent]] = []
+        self._failing = failing
+
+    async def publish(self, subject: str, message_id: str, payload: bytes) -> None:
+        if len(self.sent) == self._failing:
+            raise Unavailable("bus")
+        event = msgspec.json.decode(payload, type=CloudEvent)
+        self.sent.append((subject, message_id, event))
+
+
+@pytest.fixture
+async def bus(nats_url: str) -> AsyncIterator[Bus]:
+    made = connect(nats_url)
+    await made.setup()
+    yield made
+    await made.close()
+
+
+@pytest.fixture
+async def stream(bus: Bus, nats_url: str) -> AsyncIterator[JetStreamContext]:
+    """JetStream as a consumer sees it, our own events emptied."""
+    await bus.ping()
+    client = await nats.connect(nats_url)
+    jetstream = client.jetstream()
+    await jetstream.purge_stream("RECS")
+    yield jetstream
+    await client.close()
+
+
+async def failed_run(engine: AsyncEngine) -> str:
+    """The id of a run that trained and failed: two events."""
+    models = PostgresModels(engine, utc_now)
+    model, token = await models.create("content", {})
+    await models.update(model.id, token, status="training")
+    await models.update(model.id, token, status="failed", error="Too little data.")
+    return model.id
+
+
+async def messages(stream: JetStreamContext) -> int:
+    info = await stream.stream_info("RECS")
+    return info.state.messages
+
+
+async def test_events_go_out_in_order_as_cloud_events(engine: AsyncEngine) -> None:
+    model_id = await failed_run(engine)
+    recorder, outbox = Recorder(), PostgresOutbox(engine)
+    assert await outbox.relay(recorder) == 2
+    assert await outbox.relay(recorder) == 0
+    (first, first_id, started), (second, _, completed) = recorder.sent
+    assert first == "recs.model-training-started"
+    assert second == "recs.model-training-completed"
+    assert (started.specversion, started.source, started.id) == ("1.0", "/upnext", first_id)
+    assert (started.type, started.datacontenttype) == ("ModelTrainingStarted", "application/json")
+    assert msgspec.json.decode(started.data, type=ModelTrainingStarted).model_id == model_id
+    ended = msgspec.json.decode(completed.data, type=ModelTrainingCompleted)
+    assert (ended.model_id, ended.status, ended.error) == (model_id, "failed", "Too little data.")
+    assert ended.duration_seconds >= 0
+
+
+async def test_a_bus_that_goes_away_keeps_the_rest_for_later(engine: AsyncEngine) -> None:
+    await failed_run(engine)
+    outbox, failing, after = PostgresOutbox(engine), Recorder(failing=1), Recorder()
+    with pytest.raises(Unavailable):
+        await outbox.relay(failing)
+    assert await outbox.relay(after) == 1
+    assert [event.type for _, _, event in failing.sent + after.sent] == [
+        "ModelTrainingStarted",
+        "ModelTrainingCompleted",
+    ]
+
+
+async def test_one_relay_works_at_a_time(engine: AsyncEngine) -> None:
+    await failed_run(engine)
+    outbox, other = PostgresOutbox(engine), Recorder()
+    inside, go_on = asyncio.Event(), asyncio.Event()
+
+    class Slow(Recorder):
+        async def publish(self, subject: str, message_id: str, payload: bytes) -> None:
+            inside.set()
+            await go_on.wait()
+            await super().publish(subject, message_id, payload)
+
+    first = asyncio.create_task(outbox.relay(Slow()))
+    await asyncio.wait_for(inside.wait(), 10)
+    assert await outbox.relay(other) == 0
+    go_on.set()
+    assert await first == 2
+    assert other.sent == []
+
+
+async def test_a_relay_killed_before_it_marks_publishes_again_with_the_same_ids(
+    engine: AsyncEngine, database_url: str, nats_url: str, bus: Bus, stream: JetStreamContext
+) -> None:
+    await failed_run(engine)
+    relay = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", KILLED_RELAY, database_url, nats_url
+    )
+    assert await relay.wait() == -signal.SIGKILL
+    assert await messages(stream) == 1
+
+    class Both(Recorder):
+        async def publish(self, subject: str, message_id: str, payload: bytes) -> None:
+            await super().publish(subject, message_id, payload)
+            await bus.publish(subject, message_id, payload)
+
+    again = Both()
+    assert await PostgresOutbox(engine).relay(again) == 2
+    kept = await stream.get_last_msg("RECS", "recs.model-training-started")
+    assert kept.headers is not None
+    assert UUID(kept.headers["Nats-Msg-Id"]) == UUID(again.sent[0][1])
+    assert await messages(stream) == 2, "the bus drops what comes with an id it knows"
+
+
+async def test_pruning_forgets_only_what_was_published(engine: AsyncEngine) -> None:
+    await failed_run(engine)
+    outbox = PostgresOutbox(engine)
+    with pytest.raises(Unavailable):
+        await outbox.relay(Recorder(failing=1))
+    async with engine.begin() as connection:
+        await connection.execute(text("UPDATE outbox SET created_at = now() - interval '1 year'"))
+    year_ago = utc_now() - timedelta(days=365)
+    assert await outbox.prune(year_ago) == 0
+    assert await outbox.prune(utc_now()) == 1
+    assert await outbox.relay(Recorder()) == 1
+
+
+async def test_streams_are_made_once_and_then_left_alone(
+    bus: Bus, stream: JetStreamContext
+) -> None:
+    info = await stream.stream_info("ANALYTICS")
+    await stream.update_stream(info.config.evolve(max_age=3600))
+    await bus.setup()
+    info = await stream.stream_info("ANALYTICS")
+    assert info.config.subjects == ["analytics.>"]
+    assert info.config.max_age == 3600
+
+
+async def test_a_subject_without_a_stream_says_what_to_do(bus: Bus) -> None:
+    with pytest.raises(Unavailable, match="upnext up") as caught:
+        await bus.publish("elsewhere.thing", "1", b"{}")
+    assert caught.value.dependency == "bus"

@@ -1,0 +1,99 @@
+"""The worker process: it waits for what is away, relays when it returns, and stops when told."""
+
+import asyncio
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from core.clock import utc_now
+from core.settings import child_environment, load
+from storage.bus import connect as connect_bus
+from storage.embedded.stack import EmbeddedStack
+from storage.postgres.engine import connect
+from storage.postgres.models import PostgresModels
+from tests.polling import eventually
+
+pytestmark = pytest.mark.integration
+
+WORKER = """
+from core.logging import configure
+from core.settings import load
+from upnext.worker import run
+configure()
+run(load())
+"""
+
+
+@pytest.fixture
+def broker(tmp_path: Path) -> EmbeddedStack:
+    """A bus of this test's own, not started."""
+    return EmbeddedStack(tmp_path / "home", ["bus"])
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> Path:
+    return tmp_path / "worker.log"
+
+
+@pytest.fixture
+def worker(
+    broker: EmbeddedStack, database_url: str, log: Path
+) -> Iterator[subprocess.Popen[bytes]]:
+    settings = load({"postgres_url": database_url, "bus_url": broker.servers["bus"].url})
+    with log.open("wb") as out:
+        process = subprocess.Popen(  # noqa: S603 - our own program
+            [sys.executable, "-c", WORKER], env=child_environment(settings), stdout=out, stderr=out
+        )
+        yield process
+        process.kill()
+        process.wait()
+
+
+async def _failed_run(url: str) -> None:
+    engine = connect(load({"postgres_url": url}))
+    models = PostgresModels(engine, utc_now)
+    model, token = await models.create("content", {})
+    await models.update(model.id, token, status="training")
+    await models.update(model.id, token, status="failed", error="Stopped.")
+    await engine.dispose()
+
+
+async def _waiting(url: str) -> int:
+    """Events that are not on the bus."""
+    engine = connect(load({"postgres_url": url}))
+    async with engine.connect() as connection:
+        rows = await connection.exec_driver_sql("SELECT id FROM outbox WHERE published_at IS NULL")
+        count = len(rows.all())
+    await engine.dispose()
+    return count
+
+
+def test_it_waits_for_the_bus_and_stops_when_told(
+    worker: subprocess.Popen[bytes], broker: EmbeddedStack, database_url: str, log: Path
+) -> None:
+    asyncio.run(_failed_run(database_url))
+    eventually(lambda: "Waiting for a dependency." in log.read_text(), seconds=20)
+    assert asyncio.run(_waiting(database_url)) == 2
+    with broker:
+        bus = connect_bus(broker.servers["bus"].url)
+
+        async def set_up() -> None:
+            await bus.setup()
+            await bus.close()
+
+        asyncio.run(set_up())
+        eventually(lambda: asyncio.run(_waiting(database_url)) == 0, every=0.2)
+        eventually(lambda: "The dependency is back." in log.read_text())
+        began = time.monotonic()
+        worker.send_signal(signal.SIGTERM)
+        assert worker.wait(timeout=10) == 0
+        assert time.monotonic() - began < 2
+    lines = log.read_text()
+    assert lines.count("Waiting for a dependency.") == 1
+    assert lines.count("The dependency is back.") == 1
+    assert "Traceback" not in lines
