@@ -12,7 +12,7 @@ from typing import Any
 from core.errors import InvalidInput
 from core.hashing import event_key
 from core.types import Interaction, UserId, Video
-from ingest.checks import check_user_id, check_video, check_video_id
+from ingest.checks import LONGEST_TITLE, check_user_id, check_video, check_video_id
 from ingest.feed import Feed
 from ingest.readers.csv_rows import CsvRows
 from ingest.readers.lines import Lines, require
@@ -21,12 +21,15 @@ from ingest.report import Reject
 from ingest.weights import watch_weight
 
 SOURCE = "sequences"
+ELLIPSIS = "\u2026"
 LAST_WATCH = datetime(2024, 1, 1, tzinfo=UTC)
 STEP = timedelta(hours=1)
 
 
 def read_titles(path: Path) -> Feed[Video]:
     """Videos of a CSV file with `item` and `title`; hashtags stay in the title.
+
+    A caption too long for a title is cut at a word, and kept whole as the description.
 
     Raises:
         SetupError: there is no such file.
@@ -37,7 +40,11 @@ def read_titles(path: Path) -> Feed[Video]:
 
 
 def _video_of(row: dict[str, Any]) -> Video:
-    return check_video(Video(id=row.get("item", ""), title=row.get("title", "")))
+    caption = row.get("title", "").strip()
+    if len(caption) <= LONGEST_TITLE:
+        return check_video(Video(id=row.get("item", ""), title=caption))
+    title = caption[: LONGEST_TITLE - 1].rsplit(" ", 1)[0] + ELLIPSIS
+    return check_video(Video(id=row.get("item", ""), title=title, description=caption))
 
 
 def read_pairs(path: Path) -> Feed[Interaction]:
