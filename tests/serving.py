@@ -1,0 +1,214 @@
+"""A serving process in memory: the use cases over the stores' twins, each of which can break."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import uuid4
+
+import numpy as np
+from numpy.typing import NDArray
+
+from api.health import HealthCheck
+from api.list_cache import ListCache
+from api.maker import Maker
+from api.moment import Moment
+from api.recommender import Recommender
+from api.services import Services
+from api.states import States
+from api.watching import Watching
+from core.errors import Conflict, ModelNotFound, Unavailable
+from core.types import (
+    Interaction,
+    Model,
+    ModelStatus,
+    ModelType,
+    RankingConfig,
+    UserId,
+    VideoId,
+)
+from retrieval.live import LiveModel
+from retrieval.nearest import Nearest
+from retrieval.new import New
+from retrieval.popular import Popular
+from retrieval.query import CandidateSource
+from retrieval.retriever import Retriever
+from retrieval.similar import Similar
+from retrieval.similar_videos import SimilarVideos
+from retrieval.trending import Trending
+from storage.memory.history import MemoryHistory
+from storage.memory.index import MemorySearch
+from storage.memory.users import MemoryUserCache
+from storage.memory.videos import MemoryVideos
+from tests.catalogues import NOW, catalogue_of, counted, indexed, random_vectors, video
+
+GENRES = ("drama", "comedy", "space")
+NAMES = [f"v{number:03}" for number in range(150)]
+
+
+class Breakable:
+    """A store that can be away: every call then raises `Unavailable`, and each is counted."""
+
+    def __init__(self, dependency: str, store: Any) -> None:
+        self._dependency = dependency
+        self._store = store
+        self.away = False
+        self.calls: list[str] = []
+
+    def __getattr__(self, name: str) -> Any:
+        attribute = getattr(self._store, name)
+
+        async def call(*args: Any, **kwargs: Any) -> Any:
+            self.calls.append(name)
+            if self.away:
+                raise Unavailable(self._dependency)
+            return await attribute(*args, **kwargs)
+
+        return call
+
+
+class Registry:
+    """A registry of two models."""
+
+    def __init__(self) -> None:
+        self.models = {
+            "m2": Model(
+                id="m2", model_type="content", version="content_2", status="ready", created_at=NOW
+            ),
+            "m1": Model(
+                id="m1", model_type="content", version="content_1", status="live", created_at=NOW
+            ),
+        }
+
+    async def get(self, model_id: str) -> Model:
+        if model_id not in self.models:
+            raise ModelNotFound(f"There is no model {model_id}.")
+        return self.models[model_id]
+
+    async def find(
+        self, model_type: ModelType | None = None, status: ModelStatus | None = None
+    ) -> list[Model]:
+        found = self.models.values()
+        return [
+            model
+            for model in found
+            if model_type in (None, model.model_type) and status in (None, model.status)
+        ]
+
+    async def promote(self, model_id: str) -> Model:
+        if (await self.get(model_id)).status != "ready":
+            raise Conflict("It is not ready.")
+        return self.models[model_id]
+
+    async def rollback(self) -> Model:
+        raise Conflict("There is no model to go back to.")
+
+
+def vectors_by_genre() -> NDArray[np.float32]:
+    """Vectors (150, 8) whose direction is mostly the video's genre."""
+    vectors = 0.2 * random_vectors(len(NAMES))
+    for row in range(len(NAMES)):
+        vectors[row, row % len(GENRES)] += 1.0
+    return vectors
+
+
+@dataclass
+class World:
+    """150 videos of three genres, a live version, no users. Set `now`, `config`, `away` at will."""
+
+    now: datetime = NOW
+    loaded: bool = True
+    ready: bool = True
+    config: RankingConfig = field(default_factory=RankingConfig)
+
+    def __post_init__(self) -> None:
+        self.videos = [video(name, GENRES[row % 3], age_days=row) for row, name in enumerate(NAMES)]
+        counters = [counted(name, 1 + row) for row, name in enumerate(NAMES)]
+        self.catalogue = catalogue_of(self.videos, counters)
+        version, index = indexed(NAMES, vectors_by_genre())
+        self.version = version
+        self.live = LiveModel(version)
+        self.history_store = MemoryHistory(self.clock)
+        self.history: Any = Breakable("postgres", self.history_store)
+        self.cache: Any = Breakable("redis", MemoryUserCache(self.clock))
+        self.search: Any = Breakable("milvus", MemorySearch(index))
+        self.registry = Registry()
+        self.models: Any = Breakable("postgres", self.registry)
+        self.video_store: Any = Breakable("postgres", MemoryVideos())
+        self.recommender = self._recommender()
+        self.watching = Watching(
+            interactions=self.history, videos=self.video_store, cache=self.cache, clock=self.clock
+        )
+
+    def clock(self) -> datetime:
+        return self.now
+
+    def moment(self) -> Moment:
+        return Moment(
+            live=self.live.current,
+            config=self.config,
+            snapshot=self.catalogue.snapshot,
+            now=self.now,
+            loaded=self.loaded,
+        )
+
+    def _recommender(self) -> Recommender:
+        return Recommender(
+            lists=ListCache(self.cache),
+            states=States(store=self.history, cache=self.cache, recent=50),
+            maker=Maker(
+                retriever=Retriever(_sources(self.search), deadline_seconds=5.0),
+                similar=SimilarVideos(self.search, deadline_seconds=5.0),
+            ),
+            moment=self.moment,
+        )
+
+    async def watched(self, user_id: str, *names: str) -> None:
+        """Let a user have watched these, the last one last, and drop what was derived."""
+        rows = [
+            Interaction(
+                key=uuid4(),
+                user_id=UserId(user_id),
+                video_id=VideoId(name),
+                kind="watch",
+                occurred_at=NOW - timedelta(days=1) + timedelta(minutes=minute),
+                weight=1.0,
+            )
+            for minute, name in enumerate(names)
+        ]
+        counts = await self.history_store.add_many(rows)
+        await self.cache.forget_many(counts.revisions)
+
+    def take_down(self, *names: str) -> None:
+        """Take videos off the catalogue."""
+        self.catalogue.apply(
+            [video(name, GENRES[NAMES.index(name) % 3], available=False) for name in names]
+        )
+
+    def services(self) -> Services:
+        settled = asyncio.Event()
+        settled.set()
+
+        async def answers() -> None:
+            await self.cache.state(UserId("nobody"))
+
+        return Services(
+            recommender=self.recommender,
+            watching=self.watching,
+            models=self.models,
+            health=HealthCheck({"redis": answers}),
+            live=self.live,
+            ready=lambda: self.ready,
+            settled=settled,
+        )
+
+    @asynccontextmanager
+    async def compose(self) -> AsyncIterator[Services]:
+        await self.video_store.upsert_many(self.videos)
+        yield self.services()
+
+
+def _sources(search: Any) -> Sequence[CandidateSource]:
+    return Nearest(search), Similar(search), Trending(), Popular(), New()

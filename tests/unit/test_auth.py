@@ -1,0 +1,140 @@
+"""Tokens: what is accepted, what is refused, how long one is remembered."""
+
+from datetime import datetime, timedelta
+from typing import Any
+
+import jwt
+import pytest
+
+from api.auth import REMEMBER_SECONDS, REMEMBERED, TokenVerifier, verifier
+from core.clock import utc_now
+from core.errors import SetupError, Unauthenticated
+from core.settings import load
+
+pytestmark = pytest.mark.unit
+SECRET = "a secret of this test only, long enough for every HMAC there is."  # noqa: S105
+
+
+def token(secret: str = SECRET, algorithm: str = "HS256", **claims: Any) -> str:
+    plain = {"sub": "ann", "exp": utc_now() + timedelta(hours=1), "roles": ["user"]}
+    kept = {key: value for key, value in {**plain, **claims}.items() if value is not None}
+    return jwt.encode(kept, secret, algorithm=algorithm)
+
+
+class Watch:
+    """A clock that is set by hand."""
+
+    def __init__(self) -> None:
+        self.now = utc_now()
+
+    def __call__(self) -> datetime:
+        return self.now
+
+
+def test_a_good_token_names_its_principal() -> None:
+    principal = TokenVerifier(SECRET).verify(token(roles=["admin", "user", "of-another-service"]))
+    assert principal.sub == "ann"
+    assert principal.roles == {"admin", "user"}
+
+
+def test_a_token_without_roles_may_nothing() -> None:
+    assert TokenVerifier(SECRET).verify(token(roles=None)).roles == frozenset()
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        "",
+        "not-a-token",
+        "a.b.c",
+        token(SECRET[::-1]),
+        token(algorithm="HS512"),
+        jwt.encode({"sub": "ann", "exp": utc_now() + timedelta(hours=1)}, "", algorithm="none"),
+        token(exp=None),
+        token(sub=None),
+        token(exp=utc_now() - timedelta(seconds=1)),
+        token(nbf=utc_now() + timedelta(hours=1)),
+        token(roles="admin"),
+        token(roles=[1]),
+        token(sub=7),
+        token() + "x",
+        token().rpartition(".")[0] + ".",
+    ],
+)
+def test_a_bad_token_is_refused(bad: str) -> None:
+    with pytest.raises(Unauthenticated):
+        TokenVerifier(SECRET).verify(bad)
+
+
+@pytest.mark.parametrize(
+    ("claims", "good"),
+    [
+        ({"iss": "us", "aud": "upnext"}, True),
+        ({"iss": "us", "aud": ["other", "upnext"]}, True),
+        ({"iss": "them", "aud": "upnext"}, False),
+        ({"iss": "us", "aud": "other"}, False),
+        ({"iss": "us"}, False),
+        ({"aud": "upnext"}, False),
+    ],
+)
+def test_issuer_and_audience_are_checked_when_configured(
+    claims: dict[str, Any], *, good: bool
+) -> None:
+    checking = TokenVerifier(SECRET, issuer="us", audience="upnext")
+    if good:
+        assert checking.verify(token(**claims)).sub == "ann"
+    else:
+        with pytest.raises(Unauthenticated):
+            checking.verify(token(**claims))
+
+
+def test_an_audience_nobody_asked_for_is_no_obstacle() -> None:
+    assert TokenVerifier(SECRET).verify(token(aud="another", iss="them")).sub == "ann"
+
+
+def test_a_verified_token_is_remembered_for_a_while() -> None:
+    watch = Watch()
+    verifying = TokenVerifier(SECRET, clock=watch)
+    text = token()
+    principal = verifying.verify(text)
+    assert verifying.verify(text) is principal
+    watch.now += timedelta(seconds=REMEMBER_SECONDS)
+    assert verifying.verify(text) is not principal
+
+
+def test_it_is_never_remembered_past_its_end() -> None:
+    watch = Watch()
+    verifying = TokenVerifier(SECRET, clock=watch)
+    text = token(exp=watch.now + timedelta(seconds=60))
+    assert verifying.verify(text).sub == "ann"
+    watch.now += timedelta(seconds=60)
+    with pytest.raises(Unauthenticated, match="expired"):
+        verifying.verify(text)
+
+
+def test_memory_is_bounded() -> None:
+    verifying = TokenVerifier(SECRET)
+    first = token(sub="first")
+    verifying.verify(first)
+    principal = verifying._known[first]
+    for number in range(REMEMBERED):
+        verifying._known[str(number)] = principal
+    verifying.verify(token(sub="last"))
+    assert len(verifying._known) <= REMEMBERED + 1
+    assert first not in verifying._known
+
+
+@pytest.mark.parametrize("given", [{}, {"jwt_secret": ""}, {"jwt_secret": "x" * 31}])
+def test_without_a_usable_secret_the_process_does_not_start(
+    given: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("UPNEXT_JWT_SECRET", raising=False)
+    with pytest.raises(SetupError, match="UPNEXT_JWT_SECRET"):
+        verifier(load(given))
+
+
+def test_settings_say_what_is_checked() -> None:
+    checking = verifier(load({"jwt_secret": SECRET, "jwt_issuer": "us", "jwt_audience": "upnext"}))
+    assert checking.verify(token(iss="us", aud="upnext")).sub == "ann"
+    with pytest.raises(Unauthenticated):
+        checking.verify(token())

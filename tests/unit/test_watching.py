@@ -1,0 +1,135 @@
+"""Recording a watch: what is committed, what is refused, what a repeat is answered."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from api.watching import NewWatch, Recorded
+from core.errors import Conflict, InvalidInput, Unavailable, VideoNotFound
+from core.types import UserId, VideoId
+from tests.catalogues import NOW
+from tests.serving import NAMES, World
+
+pytestmark = pytest.mark.unit
+ANN = UserId("ann")
+
+
+@pytest.fixture
+async def world() -> World:
+    world = World()
+    await world.video_store.upsert_many(world.videos)
+    return world
+
+
+async def record(world: World, key: str | None = None, **fields: Any) -> Recorded:
+    plain: dict[str, Any] = {"user_id": ANN, "video_id": VideoId(NAMES[0])}
+    return await world.watching.record(NewWatch(**{**plain, **fields}), key)
+
+
+async def test_a_watch_is_committed_as_it_was_told(world: World) -> None:
+    recorded = await record(
+        world, watched_seconds=600.0, video_seconds=900.0, occurred_at=NOW, recommendation_id="r"
+    )
+    kept = await world.history_store.find(recorded.interaction.key)
+    assert not recorded.duplicate
+    assert kept == recorded.interaction
+    assert kept is not None
+    assert (kept.kind, kept.occurred_at, kept.recommendation_id) == ("watch", NOW, "r")
+    assert kept.weight == pytest.approx(2 / 3)
+
+
+async def test_without_a_time_it_is_now(world: World) -> None:
+    assert (await record(world)).interaction.occurred_at == world.now
+
+
+async def test_an_unknown_user_is_created(world: World) -> None:
+    await record(world)
+    assert await world.history_store.exists(ANN)
+
+
+async def test_an_unknown_video_is_refused(world: World) -> None:
+    with pytest.raises(VideoNotFound):
+        await record(world, video_id=VideoId("no-such"))
+    assert await world.history_store.count() == 0
+
+
+async def test_a_time_ahead_is_refused(world: World) -> None:
+    await record(world, occurred_at=NOW + timedelta(minutes=5))
+    with pytest.raises(InvalidInput) as caught:
+        await record(world, occurred_at=NOW + timedelta(minutes=5, seconds=1))
+    assert caught.value.field == "occurred_at"
+
+
+async def test_without_a_key_each_request_is_a_watch(world: World) -> None:
+    await record(world)
+    await record(world)
+    assert await world.history_store.count() == 2
+
+
+async def test_a_repeat_with_a_key_changes_nothing(world: World) -> None:
+    first = await record(world, "k")
+    world.now += timedelta(seconds=3)
+    second = await record(world, "k")
+    assert second.duplicate
+    assert second.interaction == first.interaction
+    assert await world.history_store.count() == 1
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"video_id": VideoId(NAMES[1])},
+        {"watched_seconds": 1.0},
+        {"video_seconds": 1.0},
+        {"recommendation_id": "other"},
+        {"occurred_at": NOW - timedelta(days=1)},
+    ],
+)
+async def test_a_key_used_for_something_else_is_a_conflict(
+    world: World, other: dict[str, Any]
+) -> None:
+    await record(world, "k", occurred_at=NOW)
+    with pytest.raises(Conflict):
+        await record(world, "k", **{"occurred_at": NOW, **other})
+    assert await world.history_store.count() == 1
+
+
+async def test_keys_are_each_users_own(world: World) -> None:
+    await record(world, "k")
+    assert not (await record(world, "k", user_id=UserId("bob"))).duplicate
+
+
+@pytest.mark.parametrize("key", ["", "x" * 256, "line\nbreak"])
+async def test_an_unusable_key_is_refused(world: World, key: str) -> None:
+    with pytest.raises(InvalidInput) as caught:
+        await record(world, key)
+    assert caught.value.field == "Idempotency-Key"
+
+
+async def test_the_next_list_does_not_have_it(world: World) -> None:
+    await world.watched("ann", *NAMES[2:30:3])
+    before = (await world.recommender.recommend(ANN)).recommendations[0].content_id
+    await record(world, video_id=VideoId(before))
+    after = await world.recommender.recommend(ANN)
+    assert not after.metadata.cache_hit
+    assert before not in [entry.content_id for entry in after.recommendations]
+
+
+async def test_with_redis_away_it_is_committed_and_the_lists_are_dropped_later(
+    world: World,
+) -> None:
+    await world.watched("ann", *NAMES[2:30:3])
+    before = (await world.recommender.recommend(ANN)).recommendations[0].content_id
+    world.cache.away = True
+    assert not (await record(world, video_id=VideoId(before))).duplicate
+    world.cache.away = False
+    await record(world, user_id=UserId("bob"))
+    after = await world.recommender.recommend(ANN)
+    assert before not in [entry.content_id for entry in after.recommendations]
+
+
+async def test_with_postgres_away_nothing_is_said_to_be_committed(world: World) -> None:
+    world.history.away = True
+    with pytest.raises(Unavailable):
+        await record(world)
