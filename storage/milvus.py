@@ -1,6 +1,7 @@
 """Vector search in Milvus, for serving: alike on Milvus Lite, 2.3 and 2.6."""
 
 import asyncio
+import logging
 from typing import Any
 
 import grpc
@@ -11,6 +12,9 @@ from pymilvus import AsyncMilvusClient, MilvusException
 from core.errors import Unavailable
 from core.settings import Settings
 from core.types import Hits, VideoId
+
+# It prints a traceback for every failed call; the errors are mapped here. Its import sets a level.
+logging.getLogger("pymilvus").setLevel(logging.CRITICAL)
 
 ID, VECTOR = "id", "vector"
 MAX_K = 16_384  # Milvus refuses more

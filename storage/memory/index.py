@@ -37,7 +37,8 @@ class MemoryIndex:
         if vectors.shape[1] != dim:
             raise Unavailable("milvus", f"{collection} holds vectors of {dim} numbers")
         rows.update(zip(ids, vectors.astype(np.float32), strict=True))
-        yield len(ids)
+        if ids:
+            yield len(ids)
 
     def delete(self, collection: str, ids: Sequence[str]) -> None:
         """Delete rows; an id that is not there is no error."""

@@ -84,6 +84,14 @@ async def test_a_small_collection_gives_all_it_has(
     assert sorted(hits.ids) == sorted(IDS[:3])
 
 
+async def test_a_collection_may_be_empty(index: Index, vectors: NDArray[np.float32]) -> None:
+    assert list(fill(index.writer, "users_none", [], vectors[:0])) == []
+    assert index.writer.count("users_none") == 0
+    assert list(index.writer.scan("users_none")) == []
+    [hits] = await index.search.search("users_none", vectors[:1], 5)
+    assert hits.ids == ()
+
+
 async def test_no_query_gives_no_answer(index: Index, vectors: NDArray[np.float32]) -> None:
     list(fill(index.writer, "videos_none", IDS[:3], vectors[:3]))
     assert await index.search.search("videos_none", vectors[:0], 5) == []

@@ -81,22 +81,14 @@ def rollback(*, as_json: bool) -> None:
 
 def table_of(found: Sequence[Model]) -> Table:
     """Models, a row each."""
-    table = Table("id", "version", "status", "interactions", "ndcg@10", "recall@10", "created")
+    table = Table()
+    table.add_column("id", no_wrap=True)  # to be pasted into the next command
+    for name in ("status", "interactions", "ndcg@10"):
+        table.add_column(name)
     for model in found:
-        table.add_row(
-            model.id,
-            model.version,
-            model.status,
-            f"{model.data.interactions:,}",
-            _metric(model, "ndcg@10"),
-            _metric(model, "recall@10"),
-            f"{model.created_at:%Y-%m-%d %H:%M}",
-        )
+        metric = f"{model.metrics['ndcg@10']:.4f}" if "ndcg@10" in model.metrics else "-"
+        table.add_row(model.id, model.status, f"{model.data.interactions:,}", metric)
     return table
-
-
-def _metric(model: Model, name: str) -> str:
-    return f"{model.metrics[name]:.4f}" if name in model.metrics else "-"
 
 
 def _details(model: Model) -> Table:
