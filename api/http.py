@@ -38,6 +38,7 @@ def application(compose: Compose, verifier: TokenVerifier) -> Litestar:
             *videos.HANDLERS,
             *models.HANDLERS,
             *health.HANDLERS,
+            openapi.document,
             openapi.page_assets(),
         ],
         lifespan=[lifespan],

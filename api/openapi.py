@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+from litestar import Request, get
 from litestar.openapi.config import OpenAPIConfig
 from litestar.openapi.datastructures import ResponseSpec
-from litestar.openapi.plugins import JsonRenderPlugin, SwaggerRenderPlugin
+from litestar.openapi.plugins import SwaggerRenderPlugin
 from litestar.openapi.spec import Components, Example, SecurityScheme, Tag
 from litestar.router import Router
 from litestar.static_files import create_static_files_router
@@ -73,11 +74,10 @@ def config() -> OpenAPIConfig:
         version=version("upnext"),
         summary="Video recommendations on your own hardware.",
         description="Lists for a user, similar videos for a video, and the models behind them.",
-        path="/",
+        path="/docs",
         render_plugins=[
-            JsonRenderPlugin(path="/openapi.json"),
             SwaggerRenderPlugin(
-                path="/docs",
+                path="/",
                 js_url=f"{ASSETS}/{_FILES[0]}",
                 standalone_preset_js_url=f"{ASSETS}/{_FILES[1]}",
                 css_url=f"{ASSETS}/{_FILES[2]}",
@@ -101,6 +101,12 @@ def config() -> OpenAPIConfig:
             Tag(name="health", description="Open to everyone."),
         ],
     )
+
+
+@get("/openapi.json", include_in_schema=False, media_type="application/json")
+async def document(request: Request[Any, Any, Any]) -> bytes:
+    """The document; the framework keeps it once it is made."""
+    return msgspec.json.encode(request.app.openapi_schema.to_schema())
 
 
 def page_assets() -> Router:

@@ -6,7 +6,7 @@ from typing import Any
 from litestar import Request
 from litestar.exceptions import ClientException
 from litestar.handlers import HTTPRouteHandler
-from litestar.params import ParameterKwarg
+from litestar.params import QueryParameter
 
 from core.errors import InvalidInput
 
@@ -37,7 +37,7 @@ def _query_names(handler: HTTPRouteHandler) -> frozenset[str]:
     """Names of the query parameters that the handler declares."""
     declared = (field.kwarg_definition for field in handler.parsed_fn_signature.parameters.values())
     return frozenset(
-        kwarg.query for kwarg in declared if isinstance(kwarg, ParameterKwarg) and kwarg.query
+        kwarg.name for kwarg in declared if isinstance(kwarg, QueryParameter) and kwarg.name
     )
 
 

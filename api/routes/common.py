@@ -3,24 +3,25 @@
 from typing import Annotated
 
 import msgspec
-from litestar.params import Dependency, Parameter
+from litestar.di import NamedDependency
+from litestar.params import PathParameter, QueryParameter, SkipValidation
 from litestar.response.base import ASGIResponse
 
 from api.schemas import ID_PATTERN
 from api.services import Services
 
-Given = Annotated[Services, Dependency(skip_validation=True)]
+Given = NamedDependency[SkipValidation[Services]]
 UserIdInPath = Annotated[
-    str, Parameter(pattern=ID_PATTERN, description="The user's id.", title="User id")
+    str, PathParameter(pattern=ID_PATTERN, description="The user's id.", title="User id")
 ]
 VideoIdInPath = Annotated[
-    str, Parameter(pattern=ID_PATTERN, description="The video's id.", title="Video id")
+    str, PathParameter(pattern=ID_PATTERN, description="The video's id.", title="Video id")
 ]
 ModelIdInPath = Annotated[
-    str, Parameter(pattern=ID_PATTERN, description="The model's id.", title="Model id")
+    str, PathParameter(pattern=ID_PATTERN, description="The model's id.", title="Model id")
 ]
 Limit = Annotated[
-    int, Parameter(query="limit", ge=1, le=100, description="How many videos, at most.")
+    int, QueryParameter(name="limit", ge=1, le=100, description="How many videos, at most.")
 ]
 
 _encoder = msgspec.json.Encoder()

@@ -3,7 +3,7 @@
 from typing import Annotated
 
 from litestar import get, post
-from litestar.params import Parameter
+from litestar.params import QueryParameter
 from litestar.response.base import ASGIResponse
 
 from api.guards import may
@@ -14,10 +14,10 @@ from api.schemas import ModelBody, ModelList, model_body
 from core.types import ModelStatus, ModelType
 
 TypeFilter = Annotated[
-    ModelType | None, Parameter(query="model_type", description="Only models of this type.")
+    ModelType | None, QueryParameter(name="model_type", description="Only models of this type.")
 ]
 StatusFilter = Annotated[
-    ModelStatus | None, Parameter(query="status", description="Only models in this status.")
+    ModelStatus | None, QueryParameter(name="status", description="Only models in this status.")
 ]
 _REFUSED = ("unauthenticated", "forbidden", "unavailable")
 

@@ -3,7 +3,7 @@
 from typing import Annotated
 
 from litestar import get
-from litestar.params import Parameter
+from litestar.params import QueryParameter
 from litestar.response.base import ASGIResponse
 
 from api.guards import may
@@ -13,7 +13,7 @@ from api.routes.examples import USER_LIST
 from api.schemas import UserList
 from core.types import ListType, UserId
 
-TypeOfList = Annotated[ListType, Parameter(query="type", description="Which list.")]
+TypeOfList = Annotated[ListType, QueryParameter(name="type", description="Which list.")]
 
 
 @get(
@@ -33,10 +33,10 @@ async def recommendations(
     services: Given,
     user_id: UserIdInPath,
     limit: Limit = 10,
-    list_type: TypeOfList = "personalized",
+    type: TypeOfList = "personalized",  # noqa: A002 - the contract's name, also in problems
 ) -> ASGIResponse:
     """The first `limit` of the list; never 5xx, whatever is away."""
-    return json(await services.recommender.recommend(UserId(user_id), limit, list_type))
+    return json(await services.recommender.recommend(UserId(user_id), limit, type))
 
 
 HANDLERS = (recommendations,)

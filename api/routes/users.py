@@ -4,7 +4,7 @@ from typing import Annotated
 
 from litestar import get, post
 from litestar.openapi.spec import Example
-from litestar.params import Body, Parameter
+from litestar.params import Body, HeaderParameter
 from litestar.response.base import ASGIResponse
 
 from api.guards import may
@@ -17,7 +17,7 @@ from core.types import UserId, VideoId
 
 IdempotencyKey = Annotated[
     str | None,
-    Parameter(header="Idempotency-Key", description="Makes a repeat of this request harmless."),
+    HeaderParameter(name="Idempotency-Key", description="Makes a repeat of this request harmless."),
 ]
 WatchInBody = Annotated[WatchBody, Body(examples=[Example(summary="A watch", value=WATCH)])]
 

@@ -1,0 +1,389 @@
+"""The contract over HTTP, in memory: who may call what, which errors, which headers."""
+
+import re
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Any
+
+import jwt
+import pytest
+from litestar import Litestar
+from litestar.routes import HTTPRoute
+from litestar.testing import TestClient
+from openapi_spec_validator import OpenAPIV31SpecValidator
+
+from api.auth import TokenVerifier
+from api.http import application
+from core.clock import utc_now
+from tests.catalogues import video
+from tests.serving import NAMES, World
+
+pytestmark = pytest.mark.unit
+SECRET = "a secret of this test only, long enough for an HMAC."  # noqa: S105
+
+
+def bearer(sub: str, *roles: str) -> dict[str, str]:
+    claims = {"sub": sub, "exp": utc_now() + timedelta(hours=1), "roles": list(roles)}
+    return {"Authorization": f"Bearer {jwt.encode(claims, SECRET)}"}
+
+
+ADMIN = bearer("ops", "admin")
+
+
+@pytest.fixture
+def world() -> World:
+    return World()
+
+
+@pytest.fixture
+def app(world: World) -> Litestar:
+    return application(world.compose, TokenVerifier(SECRET))
+
+
+@pytest.fixture
+def client(app: Litestar) -> Iterator[TestClient[Litestar]]:
+    with TestClient(app, raise_server_exceptions=False) as client:
+        yield client
+
+
+def problem(answer: Any, status: int, code: str) -> dict[str, Any]:
+    """The body of a problem, which every error has in this form."""
+    assert answer.status_code == status, answer.text
+    assert answer.headers["content-type"] == "application/problem+json"
+    body: dict[str, Any] = answer.json()
+    assert (body["code"], body["status"]) == (code, status)
+    assert body["request_id"] == answer.headers["x-request-id"]
+    assert {"type", "title", "detail", "instance"} <= body.keys()
+    return body
+
+
+OWN = [("GET", "/recs/ann"), ("GET", "/users/ann/recommendations")]
+WATCH = ("POST", "/users/ann/watch-history")
+VIDEO = ("GET", f"/videos/{NAMES[0]}/similar")
+READ = [("GET", "/recs/models"), ("GET", "/recs/models/m1")]
+CHANGE = [("POST", "/recs/models/m2/promote"), ("POST", "/recs/models/rollback")]
+EVERY = [*OWN, WATCH, VIDEO, *READ, *CHANGE]
+CALLERS = {
+    "ann": bearer("ann", "user"),
+    "bob": bearer("bob", "user"),
+    "service": bearer("shop", "service"),
+    "a service named as the user": bearer("ann", "service"),
+    "trainer": bearer("ci", "trainer"),
+    "a trainer named as the user": bearer("ann", "trainer"),
+    "admin": ADMIN,
+    "nobody in particular": bearer("ann"),
+}
+MAY: dict[str, list[tuple[str, str]]] = {
+    "ann": [*OWN, WATCH, VIDEO],
+    "bob": [VIDEO],
+    "service": [*OWN, WATCH, VIDEO, *READ],
+    "a service named as the user": [*OWN, WATCH, VIDEO, *READ],
+    "trainer": [VIDEO, *READ, *CHANGE],
+    "a trainer named as the user": [VIDEO, *READ, *CHANGE],
+    "admin": EVERY,
+    "nobody in particular": [],
+}
+
+
+@pytest.mark.parametrize(("method", "path"), EVERY)
+@pytest.mark.parametrize("caller", CALLERS)
+def test_who_may_call(client: TestClient[Litestar], caller: str, method: str, path: str) -> None:
+    body = {"content_id": NAMES[0]} if (method, path) == WATCH else None
+    answer = client.request(method, path, headers=CALLERS[caller], json=body)
+    if (method, path) in MAY[caller]:
+        assert answer.status_code not in {401, 403}, answer.text
+    else:
+        problem(answer, 403, "forbidden")
+
+
+@pytest.mark.parametrize(("method", "path"), EVERY)
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {},
+        {"Authorization": "Bearer"},
+        {"Authorization": "Basic YTpi"},
+        {"Authorization": "Bearer nonsense"},
+    ],
+)
+def test_without_a_valid_token_nobody_may(
+    client: TestClient[Litestar], method: str, path: str, headers: dict[str, str]
+) -> None:
+    answer = client.request(method, path, headers=headers)
+    problem(answer, 401, "unauthenticated")
+    assert answer.headers["www-authenticate"] == "Bearer"
+
+
+def test_only_health_and_the_document_are_open(app: Litestar) -> None:
+    routes = [route for route in app.routes if isinstance(route, HTTPRoute)]
+    guarded = {route.path for route in routes for entry in route.route_handlers if entry.guards}
+    everything = {route.path for route in routes}
+    open_to_all = {path for path in everything - guarded if not path.startswith("/docs")}
+    assert open_to_all == {"/health", "/health/live", "/health/ready", "/openapi.json"}
+
+
+def test_forbidden_wins_over_not_found_and_invalid(client: TestClient[Litestar]) -> None:
+    headers = bearer("bob", "user")
+    problem(client.get("/users/nobody/recommendations", headers=headers), 403, "forbidden")
+    problem(client.get("/recs/ann?limit=0", headers=headers), 403, "forbidden")
+    problem(client.get("/recs/models/none", headers=headers), 403, "forbidden")
+
+
+def test_the_scheme_is_not_case_sensitive(client: TestClient[Litestar]) -> None:
+    headers = {"Authorization": ADMIN["Authorization"].replace("Bearer", "bearer")}
+    assert client.get("/recs/ann", headers=headers).status_code == 200
+
+
+def test_a_list_has_the_contracts_fields(client: TestClient[Litestar]) -> None:
+    body = client.get("/recs/ann?limit=2", headers=ADMIN).json()
+    assert body.keys() == {"user_id", "recommendations", "metadata"}
+    assert len(body["recommendations"]) == 2
+    assert body["recommendations"][0].keys() == {
+        "content_id",
+        "title",
+        "genre",
+        "genres",
+        "popularity_score",
+        "score",
+        "source",
+    }
+    assert body["metadata"].keys() == {
+        "recommendation_id",
+        "type",
+        "model_version",
+        "config_version",
+        "cache_hit",
+        "cold_start",
+        "degraded",
+        "generated_at",
+        "total_count",
+        "next_cursor",
+    }
+    assert body["metadata"]["generated_at"].endswith("Z")
+    assert body["recommendations"][0]["genre"] == body["recommendations"][0]["genres"][0]
+
+
+@pytest.mark.parametrize("user_id", ["a.b:c-d|e@f+g=h~i_J0", "x" * 128, "7"])
+def test_ids_of_the_alphabet_are_read(client: TestClient[Litestar], user_id: str) -> None:
+    answer = client.get(f"/recs/{user_id}", headers=ADMIN)
+    assert answer.json()["user_id"] == user_id
+
+
+@pytest.mark.parametrize(
+    ("path", "field"),
+    [
+        ("/recs/ann?limit=0", "limit"),
+        ("/recs/ann?limit=101", "limit"),
+        ("/recs/ann?limit=ten", "limit"),
+        ("/recs/ann?limit=1.5", "limit"),
+        ("/recs/ann?limit=", "limit"),
+        ("/recs/ann?limit=1&limit=2", "limit"),
+        ("/recs/ann?type=best", "type"),
+        ("/recs/ann?genre=drama", "genre"),
+        ("/recs/" + "x" * 129, "user_id"),
+        ("/recs/a%20b", "user_id"),
+        ("/recs/ann%0A", "user_id"),
+        ("/recs/%C3%A4", "user_id"),
+        ("/users/ann/recommendations?type=popular", "type"),
+        ("/videos/v000/similar?limit=0", "limit"),
+        ("/videos/a%20b/similar", "video_id"),
+        ("/recs/models?status=good", "status"),
+        ("/recs/models?model_type=als2", "model_type"),
+        ("/recs/models/a%20b", "model_id"),
+        ("/health?verbose=1", "verbose"),
+    ],
+)
+def test_invalid_parameters_are_named(client: TestClient[Litestar], path: str, field: str) -> None:
+    body = problem(client.get(path, headers=ADMIN), 400, "invalid_parameter")
+    assert [error["field"] for error in body["errors"]] == [field]
+    assert all(error["message"] for error in body["errors"])
+
+
+def test_the_frameworks_own_refusals_are_problems_too(client: TestClient[Litestar]) -> None:
+    problem(client.get("/no/such/path"), 404, "not_found")
+    answer = client.delete("/recs/ann", headers=ADMIN)
+    problem(answer, 405, "method_not_allowed")
+    assert "GET" in answer.headers["allow"]
+
+
+def test_what_is_not_there(client: TestClient[Litestar]) -> None:
+    problem(client.get("/users/nobody/recommendations", headers=ADMIN), 404, "user_not_found")
+    problem(client.get("/videos/none/similar", headers=ADMIN), 404, "content_not_found")
+    problem(client.get("/recs/models/none", headers=ADMIN), 404, "model_not_found")
+    problem(client.post("/recs/models/none/promote", headers=ADMIN), 404, "model_not_found")
+    answer = client.post("/users/ann/watch-history", headers=ADMIN, json={"content_id": "none"})
+    problem(answer, 404, "content_not_found")
+
+
+def test_a_watch_is_201_and_its_repeat_200(client: TestClient[Litestar]) -> None:
+    headers = {**ADMIN, "Idempotency-Key": "k"}
+    body = {"content_id": NAMES[0], "watched_seconds": 600, "video_seconds": 900}
+    first = client.post("/users/ann/watch-history", headers=headers, json=body)
+    second = client.post("/users/ann/watch-history", headers=headers, json=body)
+    assert (first.status_code, second.status_code) == (201, 200)
+    assert first.json().keys() == {"user_id", "content_id", "occurred_at", "duplicate"}
+    assert second.json() == {**first.json(), "duplicate": True}
+    other = {"content_id": NAMES[1]}
+    answer = client.post("/users/ann/watch-history", headers=headers, json=other)
+    problem(answer, 409, "conflict")
+
+
+async def test_an_integer_id_is_its_text(world: World, client: TestClient[Litestar]) -> None:
+    await world.video_store.upsert_many([video("42")])
+    answer = client.post("/users/ann/watch-history", headers=ADMIN, json={"content_id": 42})
+    assert answer.json()["content_id"] == "42"
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        (b"", ""),
+        (b"{", ""),
+        (b"[]", ""),
+        (b"{}", "content_id"),
+        (b'{"content_id":"v000","extra":1}', "extra"),
+        (b'{"content_id":null}', "content_id"),
+        (b'{"content_id":1.5}', "content_id"),
+        (b'{"content_id":true}', "content_id"),
+        (b'{"content_id":"a b"}', "content_id"),
+        (b'{"content_id":"v000","watched_seconds":-1}', "watched_seconds"),
+        (b'{"content_id":"v000","watched_seconds":NaN}', ""),
+        (b'{"content_id":"v000","occurred_at":"yesterday"}', "occurred_at"),
+        (b'{"content_id":"v000","occurred_at":"2026-01-01T00:00:00"}', "occurred_at"),
+        (b'{"content_id":"v000","occurred_at":"9999-01-01T00:00:00Z"}', "occurred_at"),
+        (b'{"content_id":"v000","occurred_at":1}', "occurred_at"),
+    ],
+)
+def test_invalid_bodies(client: TestClient[Litestar], body: bytes, field: str) -> None:
+    headers = {**ADMIN, "Content-Type": "application/json"}
+    answer = client.post("/users/ann/watch-history", headers=headers, content=body)
+    found = problem(answer, 400, "invalid_parameter")
+    assert field in found["detail"] or field in str(found.get("errors"))
+
+
+def test_a_body_that_is_not_json_is_415(client: TestClient[Litestar]) -> None:
+    for kind in ("text/plain", "application/x-www-form-urlencoded"):
+        headers = {**ADMIN, "Content-Type": kind}
+        answer = client.post("/users/ann/watch-history", headers=headers, content=b"content_id=1")
+        problem(answer, 415, "unsupported_media_type")
+
+
+def test_a_body_that_is_too_large_is_413(client: TestClient[Litestar]) -> None:
+    body = b'{"content_id":"' + b"x" * 100_000 + b'"}'
+    headers = {**ADMIN, "Content-Type": "application/json"}
+    answer = client.post("/users/ann/watch-history", headers=headers, content=body)
+    problem(answer, 413, "payload_too_large")
+
+
+def test_models(client: TestClient[Litestar]) -> None:
+    models = client.get("/recs/models", headers=ADMIN).json()["models"]
+    assert [(model["id"], model["live"]) for model in models] == [("m2", False), ("m1", True)]
+    assert models[0].keys() == {
+        "id",
+        "model_type",
+        "version",
+        "status",
+        "live",
+        "progress",
+        "created_at",
+        "started_at",
+        "finished_at",
+        "promoted_at",
+        "data",
+        "params",
+        "metrics",
+        "baseline",
+        "artifact_uri",
+        "error",
+    }
+    ready = client.get("/recs/models?status=ready&model_type=content", headers=ADMIN).json()
+    assert [model["id"] for model in ready["models"]] == ["m2"]
+    assert client.get("/recs/models/m1", headers=ADMIN).json()["status"] == "live"
+    assert client.post("/recs/models/m2/promote", headers=ADMIN).status_code == 200
+    problem(client.post("/recs/models/m1/promote", headers=ADMIN), 409, "conflict")
+    problem(client.post("/recs/models/rollback", headers=ADMIN), 409, "conflict")
+
+
+def test_with_postgres_away_writes_and_models_are_503_and_lists_are_not(
+    world: World, client: TestClient[Litestar]
+) -> None:
+    for store in (world.history, world.models, world.video_store):
+        store.away = True
+    for method, path in (*READ, *CHANGE):
+        answer = client.request(method, path, headers=ADMIN)
+        problem(answer, 503, "unavailable")
+        assert int(answer.headers["retry-after"]) >= 1
+    answer = client.post("/users/ann/watch-history", headers=ADMIN, json={"content_id": NAMES[0]})
+    problem(answer, 503, "unavailable")
+    for _, path in (*OWN, VIDEO):
+        assert client.get(path, headers=ADMIN).status_code == 200
+
+
+def test_a_fault_of_ours_tells_nothing(
+    world: World, client: TestClient[Litestar], capsys: pytest.CaptureFixture[str]
+) -> None:
+    del world.registry.models
+    body = problem(client.get("/recs/models", headers=ADMIN), 500, "internal")
+    assert "models" not in body["detail"]
+    assert body["request_id"] in capsys.readouterr().out
+
+
+def test_request_ids(client: TestClient[Litestar]) -> None:
+    for path in ("/health/live", "/no/such/path", "/recs/ann"):
+        made = client.get(path).headers["x-request-id"]
+        assert made != client.get(path).headers["x-request-id"]
+        sent = {"X-Request-ID": "abc-1.2:3_4"}
+        assert client.get(path, headers=sent).headers["x-request-id"] == "abc-1.2:3_4"
+        for unsound in ("a b", "x" * 129, "<script>"):
+            sent = {"X-Request-ID": unsound}
+            assert client.get(path, headers=sent).headers["x-request-id"] != unsound
+
+
+def test_health(world: World, client: TestClient[Litestar]) -> None:
+    body = client.get("/health").json()
+    assert body["status"] == "ok"
+    assert body["dependencies"]["redis"]["latency_ms"] >= 0
+    assert body["model_version"] == "content_1"
+    world.cache.away = True
+    body = client.get("/health").json()
+    assert body["status"] == "degraded"
+    assert body["dependencies"]["redis"] == {"status": "unavailable"}
+
+
+def test_ready_once_the_catalogue_is_read(world: World, client: TestClient[Litestar]) -> None:
+    assert client.get("/health/ready").json() == {"status": "ok"}
+    world.ready = False
+    problem(client.get("/health/ready"), 503, "unavailable")
+    assert client.get("/health/live").status_code == 200
+
+
+def test_the_document_is_openapi_31_and_complete(client: TestClient[Litestar]) -> None:
+    document = client.get("/openapi.json").json()
+    OpenAPIV31SpecValidator(document).validate()
+    operations = [
+        (path, operation)
+        for path, methods in document["paths"].items()
+        for operation in methods.values()
+    ]
+    assert len(operations) == len(EVERY) + 3
+    for path, operation in operations:
+        for status, answer in operation["responses"].items():
+            [(kind, content)] = answer["content"].items()
+            assert content["examples"], (path, status)
+            assert kind == ("application/json" if status < "300" else "application/problem+json")
+        if not path.startswith("/health"):
+            assert operation["security"] == [{"bearer": []}]
+            assert {"401", "403"} <= operation["responses"].keys()
+    assert document["components"]["securitySchemes"]["bearer"]["scheme"] == "bearer"
+
+
+def test_the_page_needs_nothing_from_elsewhere(client: TestClient[Litestar]) -> None:
+    page = client.get("/docs")
+    assert page.headers["content-type"].startswith("text/html")
+    assert not re.findall(r"(?:src|href)=[\"']?https?:", page.text)
+    files = re.findall(r"(?:src|href)=[\"'](/[^\"']+)", page.text)
+    assert len(files) >= 3
+    for file in files:
+        answer = client.get(file)
+        assert answer.status_code == 200
+        assert len(answer.content) > 10_000
