@@ -13,13 +13,17 @@ BOM = b"\xef\xbb\xbf"
 
 
 def require(path: Path, expected: str) -> Path:
-    """The path, if it is a file; `expected` says what it should have been.
+    """The path, if it is a file that can be read; `expected` says what it should have been.
 
     Raises:
-        SetupError: there is no such file.
+        SetupError: there is no such file, or this user may not read it.
     """
     if not path.is_file():
         raise SetupError(f"{path} is not a file. Expected {expected}.")
+    try:
+        path.open("rb").close()
+    except OSError as error:
+        raise SetupError(f"{path} cannot be read: {error.strerror}.") from error
     return path
 
 

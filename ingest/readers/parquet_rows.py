@@ -12,6 +12,7 @@ from ingest.feed import Meter
 from ingest.report import Reject
 
 SLICE = 5_000  # rows held as Python objects at a time
+UNREADABLE = (ValueError, OverflowError)  # text that is not UTF-8; a time past the year 9999
 
 
 class ParquetRows:
@@ -39,15 +40,24 @@ class ParquetRows:
 
     def __iter__(self) -> Iterator[tuple[int, dict[str, Any]] | Reject]:
         with self._file as file:
-            for slice_ in file.iter_batches(batch_size=SLICE):
+            for slice_ in self._slices(file):
                 for row in _objects(slice_):
                     self._meter.done += 1
                     yield self._row(row)
 
+    def _slices(self, file: parquet.ParquetFile) -> Iterator[pa.RecordBatch]:
+        try:
+            yield from file.iter_batches(batch_size=SLICE)
+        except (pa.ArrowException, OSError) as error:
+            raise InvalidInput(
+                f"{self.file} is damaged after row {self._meter.done}: {error}. The rows before it "
+                "were read; repair the file and import it again."
+            ) from error
+
     def _row(self, row: dict[str, Any] | None) -> tuple[int, dict[str, Any]] | Reject:
         number = self._meter.done
         if row is None:
-            return Reject(self.file, number, "a value cannot be read (text that is not UTF-8?)")
+            return Reject(self.file, number, "a value is no UTF-8 text or no possible time")
         return number, {column: cell for column, cell in row.items() if cell is not None}
 
 
@@ -56,14 +66,14 @@ def _objects(slice_: pa.RecordBatch) -> list[dict[str, Any] | None]:
     slice_ = _in_microseconds(slice_)
     try:
         return slice_.to_pylist()  # type: ignore[no-any-return]
-    except ValueError:
+    except UNREADABLE:
         return [_object(slice_.slice(index, 1)) for index in range(slice_.num_rows)]
 
 
 def _object(row: pa.RecordBatch) -> dict[str, Any] | None:
     try:
         return row.to_pylist()[0]  # type: ignore[no-any-return]
-    except ValueError:
+    except UNREADABLE:
         return None
 
 

@@ -229,7 +229,7 @@ def test_a_parquet_value_that_cannot_be_read_costs_its_row(tmp_path: Path) -> No
     parquet.write_table(table, tmp_path / "v.parquet")
     good, bad = videos_of(tmp_path / "v.parquet")
     assert [video.title for video in good] == ["One", "Three"]
-    assert bad == [(2, "a value cannot be read (text that is not UTF-8?)")]
+    assert bad == [(2, "a value is no UTF-8 text or no possible time")]
 
 
 def test_parquet_times_in_nanoseconds_are_cut_to_microseconds(tmp_path: Path) -> None:
@@ -265,3 +265,27 @@ def test_parquet_without_a_required_column_is_one_clear_error(tmp_path: Path) ->
 def test_a_missing_file_is_one_clear_error(tmp_path: Path) -> None:
     with pytest.raises(SetupError, match=r"gone\.csv is not a file\. Expected videos"):
         read_videos(tmp_path / "gone.csv")
+
+
+def test_a_parquet_time_that_python_does_not_have_costs_its_row(tmp_path: Path) -> None:
+    times = pa.array([2**62, 0]).cast(pa.timestamp("us"))
+    table = pa.table({"id": ["1", "2"], "title": ["One", "Two"], "published_at": times})
+    parquet.write_table(table, tmp_path / "v.parquet")
+    good, bad = videos_of(tmp_path / "v.parquet")
+    assert [video.id for video in good] == ["2"]
+    assert bad == [(1, "a value is no UTF-8 text or no possible time")]
+
+
+def test_a_damaged_parquet_file_is_one_clear_error_after_the_good_rows(tmp_path: Path) -> None:
+    path = tmp_path / "v.parquet"
+    ids = [str(number) for number in range(20_000)]
+    table = pa.table({"id": ids, "title": ids})
+    parquet.write_table(table, path, row_group_size=10_000, use_dictionary=False)
+    content = bytearray(path.read_bytes())
+    middle = len(content) // 2
+    content[middle + 2_000 : middle + 20_000] = b"\x99" * 18_000
+    path.write_bytes(content)
+    good = []
+    with pytest.raises(InvalidInput, match=r"v\.parquet is damaged after row 10000"):
+        good.extend(iter(read_videos(path).items))
+    assert len(good) == 10_000
