@@ -285,7 +285,7 @@ def test_a_damaged_parquet_file_is_one_clear_error_after_the_good_rows(tmp_path:
     middle = len(content) // 2
     content[middle + 2_000 : middle + 20_000] = b"\x99" * 18_000
     path.write_bytes(content)
-    good = []
+    good: list[Video | Reject] = []
     with pytest.raises(InvalidInput, match=r"v\.parquet is damaged after row 10000"):
         good.extend(iter(read_videos(path).items))
     assert len(good) == 10_000
