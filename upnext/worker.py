@@ -1,12 +1,15 @@
 """Background work: events from the outbox to the bus, and sweeping what is no longer needed."""
 
 import asyncio
+import os
 import signal
+import threading
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from datetime import timedelta
 from typing import Any
 
+import msgspec
 import structlog
 from sqlalchemy.ext.asyncio import AsyncEngine
 
@@ -17,9 +20,11 @@ from storage import bus
 from storage.postgres.changes import PostgresChanges
 from storage.postgres.engine import connect
 from storage.postgres.outbox import PostgresOutbox
+from upnext.jobs.sweep import sweep
 
 RELAY_SECONDS = 0.5
 SWEEP_SECONDS = 60.0
+STOP_SECONDS = 1.5
 NEWS_KEPT = timedelta(days=7)
 
 _log = structlog.get_logger(__name__)
@@ -41,12 +46,13 @@ async def _until_told(settings: Settings) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    working = asyncio.create_task(work(engine, publisher))
+    working = asyncio.create_task(work(settings, engine, publisher))
     told = asyncio.create_task(stop.wait())
     _log.info("The worker is running.")
     try:
         await asyncio.wait((working, told), return_when=asyncio.FIRST_COMPLETED)
     finally:
+        _leave_within(STOP_SECONDS)
         await _end(told)
         await _end(working)
         await publisher.close()
@@ -54,13 +60,18 @@ async def _until_told(settings: Settings) -> None:
         _log.info("The worker has stopped.")
 
 
-async def work(engine: AsyncEngine, publisher: bus.Bus) -> None:
-    """Relay and prune until cancelled."""
+async def work(settings: Settings, engine: AsyncEngine, publisher: bus.Bus) -> None:
+    """Relay, sweep and prune until cancelled."""
     outbox, changes = PostgresOutbox(engine), PostgresChanges(engine)
 
     async def relay() -> None:
         while await outbox.relay(publisher):
             pass
+
+    async def sweep_versions() -> None:
+        swept = await sweep(settings)
+        if swept.versions:
+            _log.info("Swept old versions.", **msgspec.structs.asdict(swept))
 
     async def prune() -> None:
         before = utc_now() - NEWS_KEPT
@@ -69,7 +80,15 @@ async def work(engine: AsyncEngine, publisher: bus.Bus) -> None:
 
     async with asyncio.TaskGroup() as group:
         group.create_task(repeat("outbox relay", relay, RELAY_SECONDS))
+        group.create_task(repeat("sweep", sweep_versions, SWEEP_SECONDS))
         group.create_task(repeat("pruning", prune, SWEEP_SECONDS))
+
+
+def _leave_within(seconds: float) -> None:
+    """Bound the stop: a deletion may wait for Milvus in a thread, the next sweep redoes it."""
+    last_resort = threading.Timer(seconds, os._exit, (0,))
+    last_resort.daemon = True
+    last_resort.start()
 
 
 async def _end(task: asyncio.Task[Any]) -> None:

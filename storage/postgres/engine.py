@@ -14,6 +14,8 @@ from core.settings import Settings
 from storage.postgres.errors import mapped
 
 _BUDGET = "upnext_budget_seconds"
+_GIVING_UP_SECONDS = 2.0
+"""The longest the driver takes to close a connection that hangs: kept back from the time."""
 
 
 def connect(settings: Settings, *, patient: bool = False) -> AsyncEngine:
@@ -28,17 +30,17 @@ def connect(settings: Settings, *, patient: bool = False) -> AsyncEngine:
         SetupError: there is no URL, or it cannot be read.
     """
     seconds = settings.postgres_timeout_seconds
-    budget = None if patient else seconds
+    budget = None if patient else max(seconds / 2, seconds - _GIVING_UP_SECONDS)
     return create_async_engine(
         driver_url(settings.postgres_url),
         pool_size=settings.postgres_pool_size,
         max_overflow=0,
-        pool_timeout=seconds,
+        pool_timeout=budget or seconds,
         pool_pre_ping=True,  # a restarted server costs a round trip, not a failed request
         pool_use_lifo=True,
         execution_options={_BUDGET: budget},
         connect_args={
-            "timeout": seconds,
+            "timeout": budget or seconds,
             "command_timeout": budget,
             # Statements here are short: compiling them would cost more than it saves.
             "server_settings": {"application_name": "upnext", "jit": "off"},

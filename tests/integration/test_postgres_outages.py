@@ -1,0 +1,123 @@
+"""A server that is away, stopped, or not what it should be: our errors, in time."""
+
+import os
+import signal
+import time
+from pathlib import Path
+
+import pytest
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from core.errors import InvalidInput, SetupError, Unavailable
+from core.settings import load
+from core.types import UserId, Video, VideoId
+from storage.postgres.engine import connect, driver_url, transaction
+from storage.postgres.users import PostgresUsers
+from storage.postgres.videos import PostgresVideos
+
+pytestmark = pytest.mark.integration
+
+NOBODY = UserId("nobody")
+
+
+async def test_a_statement_that_takes_too_long_is_given_up(database_url: str) -> None:
+    engine = connect(load({"postgres_url": database_url, "postgres_timeout_seconds": "0.3"}))
+    began = time.monotonic()
+    with pytest.raises(Unavailable) as caught:
+        async with transaction(engine) as connection:
+            await connection.execute(text("SELECT pg_sleep(5)"))
+    assert time.monotonic() - began < 1
+    assert caught.value.dependency == "postgres"
+    assert await PostgresUsers(engine).count() == 0
+    await engine.dispose()
+
+
+async def test_a_patient_engine_waits(database_url: str) -> None:
+    settings = load({"postgres_url": database_url, "postgres_timeout_seconds": "0.3"})
+    engine = connect(settings, patient=True)
+    async with transaction(engine) as connection:
+        assert await connection.scalar(text("SELECT 1 FROM pg_sleep(0.6)")) == 1
+    await engine.dispose()
+
+
+async def test_waiting_for_a_free_connection_ends_too(database_url: str) -> None:
+    small = {"postgres_timeout_seconds": "0.3", "postgres_pool_size": "1"}
+    engine = connect(load({"postgres_url": database_url, **small}))
+    async with engine.connect() as held:
+        await held.execute(text("SELECT 1"))
+        with pytest.raises(Unavailable):
+            await PostgresUsers(engine).exists(NOBODY)
+    await engine.dispose()
+
+
+async def test_a_database_without_tables_says_what_to_do(engine: AsyncEngine) -> None:
+    async with engine.begin() as connection:
+        await connection.execute(text("DROP TABLE users"))
+    with pytest.raises(Unavailable, match="upnext migrate"):
+        await PostgresUsers(engine).exists(NOBODY)
+
+
+async def test_a_text_that_postgres_cannot_keep_is_the_callers_fault(engine: AsyncEngine) -> None:
+    store = PostgresVideos(engine)
+    with pytest.raises(InvalidInput, match="NUL"):
+        await store.upsert_many([Video(id=VideoId("a"), title="a\0b")])
+    with pytest.raises(InvalidInput, match="NUL"):
+        await PostgresUsers(engine).exists(UserId("a\0b"))
+    assert await store.count() == 0
+
+
+async def test_nobody_at_the_address_is_unavailable(tmp_path: Path) -> None:
+    for url in (f"postgresql://postgres@/upnext?host={tmp_path}", "postgresql://a@127.0.0.1:9/b"):
+        engine = connect(load({"postgres_url": url}))
+        with pytest.raises(Unavailable):
+            await PostgresUsers(engine).exists(NOBODY)
+        with pytest.raises(Unavailable):
+            _ = [page async for page in PostgresVideos(engine).stream()]
+        await engine.dispose()
+
+
+@pytest.mark.parametrize("url", ["mysql://host/db", "nonsense", "postgresql://host:port/db"])
+def test_a_url_that_cannot_be_used_is_named(url: str) -> None:
+    with pytest.raises(SetupError, match="UPNEXT_POSTGRES_URL"):
+        driver_url(url)
+
+
+def test_urls_keep_what_they_say() -> None:
+    url = driver_url("postgres://me:p%40ss@db:5433/videos?sslmode=require")
+    assert url.drivername == "postgresql+asyncpg"
+    assert (url.username, url.password, url.host, url.port) == ("me", "p@ss", "db", 5433)
+    assert dict(url.query) == {"ssl": "require"}
+
+
+async def test_a_server_that_hangs_costs_no_more_than_the_time_allowed(database_url: str) -> None:
+    engine = connect(load({"postgres_url": database_url, "postgres_timeout_seconds": "0.8"}))
+    users = PostgresUsers(engine)
+    process = await _backend(engine)
+    os.kill(process, signal.SIGSTOP)
+    try:
+        began = time.monotonic()
+        with pytest.raises(Unavailable):
+            await users.exists(NOBODY)
+        assert time.monotonic() - began < 1
+    finally:
+        os.kill(process, signal.SIGCONT)
+    assert not await users.exists(NOBODY)
+    await engine.dispose()
+
+
+async def test_a_lost_connection_is_made_again_without_an_error(
+    engine: AsyncEngine, database_url: str
+) -> None:
+    lost = await _backend(engine)
+    other = connect(load({"postgres_url": database_url}))
+    async with transaction(other) as connection:
+        await connection.execute(text("SELECT pg_terminate_backend(:pid)"), {"pid": lost})
+    await other.dispose()
+    assert not await PostgresUsers(engine).exists(NOBODY)
+
+
+async def _backend(engine: AsyncEngine) -> int:
+    """The server's process behind the only connection of the pool."""
+    async with transaction(engine) as connection:
+        return int(await connection.scalar(text("SELECT pg_backend_pid()")))
