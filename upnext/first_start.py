@@ -8,7 +8,12 @@ import asyncio
 import signal
 import subprocess
 import sys
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass
+from typing import cast
+
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from core.clock import utc_now
 from core.errors import SetupError
@@ -42,13 +47,18 @@ async def _inventory(settings: Settings) -> Inventory:
     try:
         videos = await PostgresVideos(engine).count()
         live = await PostgresModels(engine, utc_now).live()
-        user = None
-        async for page in PostgresUsers(engine).stream():
-            user = page[0] if page else None
-            break
-        return Inventory(videos, live is not None, user)
+        return Inventory(videos, live is not None, await _first_user(engine))
     finally:
         await engine.dispose()
+
+
+async def _first_user(engine: AsyncEngine) -> UserId | None:
+    pages = PostgresUsers(engine).stream()
+    # A generator underneath: it holds a connection until it is closed.
+    async with aclosing(cast(AsyncGenerator[Sequence[UserId], None], pages)):  # noqa: TC006
+        async for page in pages:
+            return page[0]
+    return None
 
 
 def fill(settings: Settings) -> None:

@@ -22,6 +22,7 @@ from storage.embedded.server import EmbeddedServer
 from storage.embedded.stack import FIELDS, EmbeddedStack
 from storage.postgres import migrate
 from upnext.cli.console import console
+from upnext.diagnosis import FREE_BYTES, LITE_VIDEOS
 from upnext.first_start import fill, inventory
 from upnext.home import STARTED_BY_UP, Home, StackFile, complete, endpoints_of
 from upnext.serve import check_address
@@ -29,12 +30,10 @@ from upnext.signals import stopped_once
 from upnext.supervision import Member, Supervisor
 from upnext.tokens import make_token
 
-FREE_BYTES = 500_000_000  # a first start writes about half of it
 CHILD_STOP_SECONDS = 4.5  # with the servers' time below the 10 s that stopping may take
 READY_SECONDS = 60.0
 POLL_SECONDS = 0.05
 TOKEN_LIFETIME = timedelta(days=1)
-LITE_VIDEOS = 20_000
 
 
 def run(settings: Settings) -> bool:

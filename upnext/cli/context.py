@@ -16,13 +16,14 @@ ALL: tuple[StoreName, ...] = tuple(FIELDS)
 
 
 @contextmanager
-def stores(needs: Collection[StoreName] = ALL) -> Iterator[Settings]:
+def stores(needs: Collection[StoreName] = ALL, *, at_revision: bool = True) -> Iterator[Settings]:
     """Settings whose URLs all answer, for the time of the block.
 
     Each URL comes from the environment when it is set there; else from the running `upnext up` of
     the same home; else from an embedded server that runs until the block ends, its database
     migrated. `needs` names the stores the command uses, so that it need not wait for others;
-    `artifacts_url` and `jwt_secret` are always filled.
+    `artifacts_url` and `jwt_secret` are always filled. With `at_revision=False` the revision of a
+    database that is not ours to migrate is not looked at.
 
     Enter it from the main thread and outside of an event loop:
 
@@ -35,14 +36,14 @@ def stores(needs: Collection[StoreName] = ALL) -> Iterator[Settings]:
     """
     settings = load()
     home = Home(settings.home)
-    given = settings.postgres_url is not None
     stack = home.live()
     if stack is not None and stack.endpoints is not None:
         yield complete(settings, home, stack.endpoints)
         return
     missing = [name for name in needs if getattr(settings, FIELDS[name]) is None]
     if not missing:
-        _check_revision(settings, needs)
+        if at_revision:
+            _check_revision(settings, needs)
         yield complete(settings, home, Endpoints())
         return
     context = click.get_current_context(silent=True)
@@ -50,10 +51,10 @@ def stores(needs: Collection[StoreName] = ALL) -> Iterator[Settings]:
         console.print(f"Starting {', '.join(missing)} for this command ...", style="dim")
         with EmbeddedStack(home.path, missing) as servers:
             filled = complete(settings, home, servers.endpoints)
-            if given:
+            if "postgres" in missing:
+                migrate.upgrade(filled.postgres_url or "")
+            elif at_revision:
                 _check_revision(filled, needs)
-            elif filled.postgres_url is not None:
-                migrate.upgrade(filled.postgres_url)
             yield filled
 
 

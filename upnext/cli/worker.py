@@ -2,6 +2,7 @@
 
 import click
 
+from core import logging
 from upnext.cli.context import connected
 
 
@@ -18,4 +19,6 @@ def worker() -> None:
     """  # noqa: D301
     from upnext.worker import run  # noqa: PLC0415 - not for --help
 
-    run(connected())
+    settings = connected()
+    logging.configure(settings.log_level)
+    run(settings)

@@ -1,0 +1,91 @@
+"""Asks each server for its version: a sign of life that also says what one is talking to."""
+
+import asyncio
+
+import grpc
+import nats
+from nats.errors import Error as NatsError
+from pymilvus import MilvusClient, MilvusException
+from sqlalchemy import text
+
+from core.errors import Unavailable
+from core.settings import Settings
+from storage.artifacts import artifact_store
+from storage.postgres.engine import connect, transaction
+from storage.redis.client import connect as connect_redis
+from storage.redis.client import mapped
+
+SECONDS = 5.0
+ASK_POSTGRES = text("SHOW server_version")
+
+
+async def postgres_version(settings: Settings) -> str:
+    """Such as `PostgreSQL 18.1`. Raises `Unavailable`, `SetupError`."""
+    engine = connect(settings)
+    try:
+        async with transaction(engine) as connection:
+            return f"PostgreSQL {(await connection.execute(ASK_POSTGRES)).scalar_one()}"
+    finally:
+        await engine.dispose()
+
+
+async def redis_version(settings: Settings) -> str:
+    """Such as `Valkey 9.1.2` or `Redis 8.2.0`. Raises `Unavailable`, `SetupError`."""
+    client = connect_redis(settings.redis_url or "", SECONDS)
+    try:
+        with mapped():
+            facts = await client.info("server")
+    finally:
+        await client.aclose()
+    if "valkey_version" in facts:
+        return f"Valkey {facts['valkey_version']}"
+    return f"Redis {facts['redis_version']}"
+
+
+async def milvus_version(settings: Settings) -> str:
+    """Such as `Milvus 2.6.16`. Raises `Unavailable`."""
+    token = settings.milvus_token.get_secret_value() if settings.milvus_token else ""
+
+    def ask() -> str:
+        client = MilvusClient(settings.milvus_uri or "", token=token, timeout=SECONDS)
+        try:
+            return f"Milvus {client.get_server_version()}"
+        finally:
+            client.close()
+
+    try:
+        async with asyncio.timeout(2 * SECONDS):
+            return await asyncio.to_thread(ask)
+    except (MilvusException, grpc.RpcError, TimeoutError) as error:
+        raise Unavailable("milvus") from error
+
+
+async def bus_version(settings: Settings) -> str:
+    """Such as `NATS 2.15.1 with JetStream`. Raises `Unavailable`."""
+    try:
+        client = await nats.connect(
+            settings.bus_url or "",
+            connect_timeout=SECONDS,
+            allow_reconnect=False,
+            max_reconnect_attempts=1,  # 0 is "for ever"
+            error_cb=_quiet,
+        )
+        try:
+            await client.jetstream().account_info()
+            version = client.connected_server_version
+            return f"NATS {version.major}.{version.minor}.{version.patch} with JetStream"
+        finally:
+            await client.close()
+    except (NatsError, OSError, TimeoutError) as error:
+        raise Unavailable("bus") from error
+
+
+async def _quiet(error: Exception) -> None:
+    """The driver would log what is raised anyway."""
+
+
+async def artifacts_version(settings: Settings) -> str:
+    """The store's URL, when its keys can be listed. Raises `Unavailable`, `SetupError`."""
+    store = artifact_store(settings.artifacts_url or "")
+    await asyncio.to_thread(store.keys, "models/")
+    return store.url

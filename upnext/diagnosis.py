@@ -1,0 +1,124 @@
+"""What `upnext doctor` looks at, each as one finding: fine or not, and what to do."""
+
+import asyncio
+import shutil
+import sys
+from collections.abc import Awaitable, Callable, Iterator
+
+import msgspec
+
+from core.clock import utc_now
+from core.errors import UpnextError
+from core.settings import Settings
+from storage import diagnosis
+from storage.postgres import migrate
+from storage.postgres.engine import connect
+from storage.postgres.models import PostgresModels
+from storage.postgres.videos import PostgresVideos
+from upnext.home import Home
+
+LITE_VIDEOS = 20_000  # beyond, Milvus Lite's searches take longer than a request should
+FREE_BYTES = 500_000_000  # a first start writes about half of it
+ANSWER_SECONDS = 10.0
+NEWEST_PYTHON = (3, 14)
+Ask = Callable[[Settings], Awaitable[str]]
+VERSIONS: dict[str, tuple[Ask, str]] = {
+    "postgres": (diagnosis.postgres_version, "Start it, or correct UPNEXT_POSTGRES_URL."),
+    "redis": (diagnosis.redis_version, "Start it, or correct UPNEXT_REDIS_URL."),
+    "milvus": (diagnosis.milvus_version, "Start it, or correct UPNEXT_MILVUS_URI."),
+    "bus": (diagnosis.bus_version, "Start it with JetStream, or correct UPNEXT_BUS_URL."),
+    "artifacts": (diagnosis.artifacts_version, "Correct UPNEXT_ARTIFACTS_URL or its access."),
+}
+
+
+class Finding(msgspec.Struct, frozen=True):
+    """One thing that was looked at; `advice` says what to do when it is not fine."""
+
+    name: str
+    fine: bool
+    detail: str
+    advice: str = ""
+
+
+def machine(home: Home) -> Iterator[Finding]:
+    """This machine: Python and the disk."""
+    version = sys.version.split()[0]
+    known = sys.version_info[:2] <= NEWEST_PYTHON
+    yield Finding("python", known, version, "" if known else "Use Python 3.11 to 3.14.")
+    home.make()
+    free = shutil.disk_usage(home.path).free
+    room = free >= FREE_BYTES
+    advice = "" if room else "Free some space, or point UPNEXT_HOME elsewhere."
+    yield Finding("disk", room, f"{free / 1e9:,.1f} GB free at {home.path}", advice)
+
+
+def dependencies(settings: Settings, *, lite: bool) -> Iterator[Finding]:
+    """The servers, and what is in them when PostgreSQL answers.
+
+    Args:
+        settings: with every URL.
+        lite: whether Milvus is the embedded one.
+    """
+    servers = asyncio.run(_versions(settings))
+    yield from servers
+    if servers[0].fine:
+        revision = _revision(settings)
+        yield revision
+        if revision.fine:
+            yield from asyncio.run(_contents(settings, lite=lite))
+
+
+async def _versions(settings: Settings) -> list[Finding]:
+    asked = (_version(settings, name, ask, how) for name, (ask, how) in VERSIONS.items())
+    return list(await asyncio.gather(*asked))
+
+
+async def _version(settings: Settings, name: str, ask: Ask, advice: str) -> Finding:
+    try:
+        async with asyncio.timeout(ANSWER_SECONDS):
+            return Finding(name, fine=True, detail=await ask(settings))
+    except TimeoutError:
+        detail = f"no answer within {ANSWER_SECONDS:.0f} s"
+        return Finding(name, fine=False, detail=detail, advice=advice)
+    except UpnextError as error:
+        return Finding(name, fine=False, detail=str(error), advice=advice)
+
+
+def _revision(settings: Settings) -> Finding:
+    url = settings.postgres_url or ""
+    found, wanted = migrate.current(url), migrate.head()
+    fine = found == wanted
+    return Finding(
+        "migrations",
+        fine,
+        f"at {found or 'none'}, wanted {wanted}",
+        "" if fine else "Run `upnext migrate`.",
+    )
+
+
+async def _contents(settings: Settings, *, lite: bool) -> list[Finding]:
+    engine = connect(settings)
+    try:
+        videos = await PostgresVideos(engine).count()
+        model = await PostgresModels(engine, utc_now).live()
+    finally:
+        await engine.dispose()
+    return [_catalogue(videos, lite=lite), _model(model.version if model else None)]
+
+
+def _catalogue(videos: int, *, lite: bool) -> Finding:
+    advice = ""
+    if videos == 0:
+        advice = "Import one: `upnext import --help`."
+    elif lite and videos > LITE_VIDEOS:
+        advice = (
+            f"The embedded Milvus is right up to about {LITE_VIDEOS:,}: set UPNEXT_MILVUS_URI "
+            f"to a Milvus server."
+        )
+    return Finding("catalogue", not advice, f"{videos:,} videos", advice)
+
+
+def _model(version: str | None) -> Finding:
+    if version is None:
+        return Finding("model", fine=False, detail="none is live", advice="`upnext train content`.")
+    return Finding("model", fine=True, detail=f"{version} is live")
