@@ -1,0 +1,122 @@
+"""The service as its user meets it: the command line, the printed address, HTTP."""
+
+import json
+import re
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import httpx
+
+UPNEXT = str(Path(sys.executable).with_name("upnext"))
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+class Service:
+    """One `upnext up` of a home of its own."""
+
+    def __init__(self, home: Path, port: int | None = None) -> None:
+        self.home = home
+        self.port = port or free_port()
+        self.environment = {
+            "PATH": "/usr/bin:/bin",
+            "UPNEXT_HOME": str(home),
+            "UPNEXT_PORT": str(self.port),
+            "UPNEXT_WORKERS": "2",
+        }
+        self.process: subprocess.Popen[str] | None = None
+        self.output = ""
+        self._printed = threading.Event()
+
+    def start(self, deadline: float = 120) -> float:
+        """Start and wait for the printed curl; returns the seconds it took."""
+        began = time.monotonic()
+        self._printed.clear()
+        self.process = subprocess.Popen(  # noqa: S603 - our own command
+            [UPNEXT, "up"],
+            env=self.environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        )
+        threading.Thread(target=self._read, args=(self.process,), daemon=True).start()
+        if not self._printed.wait(deadline):
+            raise AssertionError(f"no address after {deadline} s:\n{self.output}")
+        if "curl" not in self.output:
+            raise AssertionError(f"it ended before it was ready:\n{self.output}")
+        return time.monotonic() - began
+
+    def _read(self, process: subprocess.Popen[str]) -> None:
+        assert process.stdout
+        for line in process.stdout:
+            self.output += line
+            if "curl" in line:
+                self._printed.set()
+        self._printed.set()
+
+    def stop(self, how: signal.Signals = signal.SIGINT) -> float:
+        """Send the signal and wait for the end; returns the seconds it took."""
+        assert self.process
+        began = time.monotonic()
+        self.process.send_signal(how)
+        self.process.wait(timeout=15)
+        return time.monotonic() - began
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self.process and self.process.poll() is None:
+            self.stop()
+
+    def run(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+        """Run an `upnext` command in the same home."""
+        done = subprocess.run(  # noqa: S603 - our own command
+            [UPNEXT, *arguments],
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=170,
+        )
+        if check and done.returncode:
+            raise AssertionError(f"upnext {' '.join(arguments)}: {done.stderr}{done.stdout}")
+        return done
+
+    def json(self, *arguments: str) -> Any:
+        """The decoded output of an `upnext ... --json` command."""
+        return json.loads(self.run(*arguments, "--json").stdout)
+
+    def client(self, sub: str = "ops", role: str = "admin") -> httpx.Client:
+        """An HTTP client with a token of this home."""
+        token = self.run("token", "--sub", sub, "--role", role).stdout.strip()
+        return httpx.Client(
+            base_url=f"http://127.0.0.1:{self.port}",
+            headers={"Authorization": f"Bearer {token}"},
+            timeout=30,
+        )
+
+    def printed_curl(self) -> str:
+        """The command that the start printed for pasting."""
+        found = re.search(r"^\s*(curl .*)$", self.output, re.MULTILINE)
+        assert found, self.output
+        return found[1]

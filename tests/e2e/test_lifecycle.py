@@ -1,0 +1,68 @@
+"""Starting, stopping, and what is left behind, with real processes."""
+
+import signal
+import socket
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tests.e2e.service import Service
+from tests.polling import eventually
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(400)]
+
+
+def tree(service: Service) -> list[psutil.Process]:
+    assert service.process
+    main = psutil.Process(service.process.pid)
+    return [main, *main.children(recursive=True)]
+
+
+def alive(processes: list[psutil.Process]) -> list[psutil.Process]:
+    return [
+        process
+        for process in processes
+        if process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    ]
+
+
+def test_a_life_of_starts_stops_and_crashes(tmp_path: Path) -> None:
+    service = Service(tmp_path / "home")
+    service.start()
+    try:
+        beside = service.run("up", check=False)
+        assert beside.returncode == 1
+        assert f":{service.port}" in beside.stderr
+        assert "Traceback" not in beside.stderr
+
+        first = tree(service)
+        assert service.stop(signal.SIGINT) < 10
+        eventually(lambda: not alive(first))
+
+        assert service.start() < 15
+        second = tree(service)
+        service.stop(signal.SIGKILL)
+        eventually(lambda: not alive(second))
+
+        assert service.start() < 15
+        with service.client() as client:
+            assert client.get("/health/ready").status_code == 200
+        third = tree(service)
+        assert service.stop(signal.SIGTERM) < 10
+        eventually(lambda: not alive(third))
+    finally:
+        if service.process and service.process.poll() is None:
+            service.stop(signal.SIGKILL)
+
+
+def test_a_taken_port_is_one_sentence(tmp_path: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        service = Service(tmp_path / "home", port=taken.getsockname()[1])
+        done = service.run("up", check=False)
+    assert done.returncode == 1
+    assert "UPNEXT_PORT" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not (tmp_path / "home" / "postgres").exists()
