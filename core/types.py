@@ -151,7 +151,7 @@ class RankingConfig(msgspec.Struct, frozen=True, kw_only=True):
     version: int = 1
     preset: Literal["model", "seed"] = "model"
     weights: Weights | None = None
-    diversity: float = 0.3
+    diversity: float = 0.2
     creator_cap: int = 3
     candidates: int = 300
     soft_age_seconds: int = 600

@@ -9,7 +9,8 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
-from ingest.demo import demo_interactions
+from core.types import Interaction
+from ingest.demo import read_demo
 from tests.e2e.lists import check_lists, ids, list_of, mean_overlap
 from tests.e2e.service import Service
 from tests.polling import eventually
@@ -25,8 +26,10 @@ def client(demo: Service) -> Iterator[httpx.Client]:
 
 def watched_in_demo() -> dict[str, set[str]]:
     watched = defaultdict(set)
-    for interaction in demo_interactions():
-        watched[str(interaction.user_id)].add(str(interaction.video_id))
+    _, events = read_demo()
+    for event in events.items:
+        assert isinstance(event, Interaction)
+        watched[str(event.user_id)].add(str(event.video_id))
     return dict(watched)
 
 

@@ -122,7 +122,7 @@ _UP = (
     """,
     """
     INSERT INTO ranking_configs (version, body) VALUES (1, '{
-        "preset": "model", "weights": null, "diversity": 0.3, "creator_cap": 3,
+        "preset": "model", "weights": null, "diversity": 0.2, "creator_cap": 3,
         "candidates": 300, "soft_age_seconds": 600, "hard_age_seconds": 3600
     }')
     """,
