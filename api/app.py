@@ -60,6 +60,11 @@ class Memory:
             loaded=self.follower.loaded.is_set(),
         )
 
+    async def settle(self) -> None:
+        """Wait for the first catalogue and for the live version, if there is one."""
+        await self.follower.loaded.wait()
+        await self.follower.settled.wait()
+
 
 def create_app() -> Litestar:
     """The application of one worker process, from the settings in the environment.
@@ -127,7 +132,7 @@ def _services(settings: Settings, stores: Stores, memory: Memory) -> Services:
         health=HealthCheck(stores.probes),
         live=memory.live,
         ready=_readiness(memory.follower),
-        settled=memory.follower.settled,
+        settle=memory.settle,
     )
 
 

@@ -1,7 +1,6 @@
 """What the routes use, put together by `api.app`."""
 
-import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from api.health import HealthCheck
@@ -15,7 +14,8 @@ from retrieval.live import LiveModel
 class Services:
     """The use cases and what health reports.
 
-    `ready` is true once lists can be answered; `settled` is set when the live version is open too.
+    `ready` is true once lists can be answered; `settle` returns when the catalogue has been read
+    and the live version, if there is one, is open.
     """
 
     recommender: Recommender
@@ -24,4 +24,4 @@ class Services:
     health: HealthCheck
     live: LiveModel
     ready: Callable[[], bool]
-    settled: asyncio.Event
+    settle: Callable[[], Awaitable[None]]

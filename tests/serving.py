@@ -1,6 +1,5 @@
 """A serving process in memory: the use cases over the stores' twins, each of which can break."""
 
-import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -188,11 +187,11 @@ class World:
         )
 
     def services(self) -> Services:
-        settled = asyncio.Event()
-        settled.set()
-
         async def answers() -> None:
             await self.cache.state(UserId("nobody"))
+
+        async def settle() -> None:
+            assert self.loaded
 
         return Services(
             recommender=self.recommender,
@@ -201,7 +200,7 @@ class World:
             health=HealthCheck({"redis": answers}),
             live=self.live,
             ready=lambda: self.ready,
-            settled=settled,
+            settle=settle,
         )
 
     @asynccontextmanager

@@ -1,0 +1,47 @@
+"""The running service of a home, asked over HTTP by other commands."""
+
+from datetime import timedelta
+from http.client import HTTPConnection, HTTPException
+from typing import TypeVar
+from urllib.parse import quote, urlencode, urlsplit
+
+import msgspec
+
+from api.problems import Problem
+from core.errors import Unavailable, UpnextError, VideoNotFound
+from core.settings import Settings
+from upnext.tokens import make_token
+
+TIMEOUT_SECONDS = 10.0
+TOKEN_LIFE = timedelta(minutes=5)
+OK = 200
+
+T = TypeVar("T")
+
+
+def fetch(
+    settings: Settings, address: str, path: tuple[str, ...], query: dict[str, int], form: type[T]
+) -> T:
+    """GET a path of the service at `address` as an administrator, in the `form` of its body.
+
+    Raises:
+        VideoNotFound: the service says so.
+        Unavailable: it does not answer.
+        UpnextError: it refuses for another reason; the message is the service's own.
+    """
+    token = make_token(settings, "upnext", ("admin",), TOKEN_LIFE)
+    target = "/" + "/".join(quote(part, safe="") for part in path) + "?" + urlencode(query)
+    connection = HTTPConnection(urlsplit(address).netloc, timeout=TIMEOUT_SECONDS)
+    try:
+        connection.request("GET", target, headers={"Authorization": f"Bearer {token}"})
+        answer = connection.getresponse()
+        body = answer.read()
+    except (OSError, HTTPException) as error:
+        raise Unavailable("service", f"The service at {address} does not answer.") from error
+    finally:
+        connection.close()
+    if answer.status == OK:
+        return msgspec.json.decode(body, type=form)
+    problem = msgspec.json.decode(body, type=Problem)
+    refusal = VideoNotFound if problem.code == VideoNotFound.code else UpnextError
+    raise refusal(problem.detail)
