@@ -1,0 +1,108 @@
+"""A run that is stopped at any point comes to an end, and leaves what is live alone."""
+
+import asyncio
+import signal
+import subprocess
+import sys
+
+import psutil
+import pytest
+
+from core.errors import Conflict
+from core.settings import Settings, child_environment
+from core.types import Progress
+from storage.milvus_writer import MilvusWriter
+from storage.postgres.models import PostgresModels
+from tests.polling import eventually
+from upnext.jobs.promote import promote
+from upnext.jobs.sweep import sweep
+from upnext.jobs.train import train
+
+pytestmark = pytest.mark.training
+
+PARENT = """
+import asyncio
+from core.settings import load
+from upnext.jobs.train import train
+asyncio.run(train(load(), "content", None, None, lambda at: print(at.stage, flush=True)))
+"""
+
+
+def trainers(of: psutil.Process | None = None) -> list[psutil.Process]:
+    children = (of or psutil.Process()).children()
+    return [child for child in children if "upnext.jobs.child" in child.cmdline()]
+
+
+class Killer:
+    """Kills the training process when it comes to a stage."""
+
+    def __init__(self, stage: str) -> None:
+        self.stage = stage
+
+    def __call__(self, progress: Progress) -> None:
+        if progress.stage == self.stage:
+            for process in trainers():
+                process.kill()
+
+
+@pytest.mark.usefixtures("history")
+async def test_a_killed_publish_leaves_the_live_model_and_is_swept(
+    settings: Settings, index: MilvusWriter, registry: PostgresModels
+) -> None:
+    live = await promote(settings, (await train(settings, "content", None, None, _ignore)).id)
+    before = {name: index.count(name) for name in index.collections()}
+
+    killed = await train(settings, "content", None, None, Killer("publishing"))
+    assert killed.status == "failed"
+    assert "was killed (signal 9)" in (killed.error or "")
+    assert await registry.live() == live
+    assert {name: index.count(name) for name in before} == before
+
+    again = await train(settings, "content", None, None, _ignore)
+    assert again.status == "ready"
+    assert (await sweep(settings)).versions == [killed.version]
+    assert sorted(index.collections()) == sorted(
+        [*before, f"videos_{again.version}", f"users_{again.version}"]
+    )
+
+
+@pytest.mark.usefixtures("history")
+async def test_a_run_that_is_cancelled_fails_and_leaves_no_process(
+    settings: Settings, index: MilvusWriter, registry: PostgresModels
+) -> None:
+    reached = asyncio.Event()
+    task = asyncio.create_task(
+        train(settings, "content", None, None, lambda _progress: reached.set())
+    )
+    await asyncio.wait_for(reached.wait(), 30)
+    with pytest.raises(Conflict, match="being trained"):
+        await train(settings, "content", None, None, _ignore)
+    [process] = trainers()
+    assert process.nice() == 19
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert not process.is_running()
+    [model] = await registry.find("content", "failed")
+    assert model.error == "It was stopped before it had ended."
+    assert index.collections() == []
+
+
+@pytest.mark.usefixtures("history")
+async def test_the_training_process_dies_with_its_parent(settings: Settings) -> None:
+    parent = subprocess.Popen(  # noqa: S603, ASYNC220  (our own program, waited for below)
+        [sys.executable, "-c", PARENT], env=child_environment(settings), stdout=subprocess.PIPE
+    )
+    try:
+        assert parent.stdout is not None
+        assert parent.stdout.readline() == b"reading\n"
+        [process] = trainers(psutil.Process(parent.pid))
+        parent.send_signal(signal.SIGKILL)
+        eventually(lambda: not process.is_running() or process.status() == "zombie")
+    finally:
+        parent.kill()
+        parent.communicate()
+
+
+def _ignore(_progress: Progress) -> None:
+    pass
