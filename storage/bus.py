@@ -116,13 +116,16 @@ class NatsBus:
             if self._client is None or not self._client.is_connected:
                 await self.close()
                 self._client = Client()
-                await self._client.connect(
-                    self._url,
-                    name="upnext",
-                    allow_reconnect=False,
-                    connect_timeout=_WAIT_SECONDS,  # type: ignore[arg-type]
-                    error_cb=_quiet,
-                )
+                async with asyncio.timeout(_WAIT_SECONDS):
+                    await self._client.connect(
+                        self._url,
+                        name="upnext",
+                        allow_reconnect=False,
+                        # These two also rule the first connection, which would take two minutes.
+                        max_reconnect_attempts=1,
+                        reconnect_time_wait=0.05,  # type: ignore[arg-type]
+                        error_cb=_quiet,
+                    )
             return self._client
 
 

@@ -17,7 +17,7 @@ _PAGE = 1000
 
 _NOTE = text("INSERT INTO changes (kind, keys) VALUES (:kind, :keys)")
 _HORIZON = text("SELECT CAST(CAST(pg_snapshot_xmin(pg_current_snapshot()) AS text) AS bigint)")
-_READ = text(
+READ = text(
     f"""
     SELECT CAST(CAST(transaction AS text) AS bigint) AS transaction, id, kind, keys
     FROM changes
@@ -54,7 +54,7 @@ class PostgresChanges:
         """
         place = msgspec.structs.asdict(after) | {"transaction": str(after.transaction)}
         async with transaction(self._engine) as connection:
-            rows = (await connection.execute(_READ, place)).all()
+            rows = (await connection.execute(READ, place)).all()
         if not rows:
             return [], after
         changes = [Change(row.kind, tuple(row.keys)) for row in rows]

@@ -25,6 +25,7 @@ _ADVICE = {
 _AWAY = ("08", "25006", "40", "53", "55P03", "57", "58", "XX")
 """SQLSTATEs (or classes) of a server that is away, full, read-only, or gave up on a lock."""
 
+_NUL = ("22021", "22P05")
 _VALUE = "22"
 
 
@@ -48,8 +49,10 @@ def translate(error: BaseException) -> UpnextError | None:
     for prefix, advice in _ADVICE.items():
         if state.startswith(prefix):
             return Unavailable("postgres", advice)
+    if state in _NUL:
+        return InvalidInput("A text holds a NUL character, which PostgreSQL cannot keep: remove it")
     if state.startswith(_VALUE) or isinstance(_cause(error), asyncpg.DataError):
-        return InvalidInput("PostgreSQL cannot keep one of the values: remove NUL characters")
+        return InvalidInput("PostgreSQL cannot keep a value: a number or time is out of range")
     if state.startswith(_AWAY) or (not state and _connection_lost(error)):
         return Unavailable("postgres")
     return None

@@ -22,7 +22,7 @@ _COLUMNS = """
     rating, recommendation_id
 """
 
-_INSERT = text(
+INSERT = text(
     """
     INSERT INTO interactions (
         event_key, user_id, video_id, kind, occurred_at, weight, watched_seconds, video_seconds,
@@ -136,7 +136,7 @@ async def _insert(
 ) -> Sequence[Interaction]:
     """Insert rows sorted by key; those that were not there before."""
     columns = {name: [getattr(row, name) for row in rows] for name in Interaction.__struct_fields__}
-    new = set((await connection.execute(_INSERT, columns)).scalars())
+    new = set((await connection.execute(INSERT, columns)).scalars())
     return [row for row in rows if row.key in new]
 
 

@@ -18,7 +18,7 @@ _APPEND = text(
     "INSERT INTO outbox (message_id, type, data) VALUES (:id, :type, CAST(:data AS jsonb))"
 )
 _LOCK = text("SELECT pg_try_advisory_xact_lock(hashtext('upnext outbox relay'))")
-_WAITING = text(
+WAITING = text(
     f"""
     SELECT id, message_id, type, data, created_at FROM outbox
     WHERE published_at IS NULL ORDER BY id LIMIT {_PAGE}
@@ -65,7 +65,7 @@ class PostgresOutbox:
         async with transaction(self._engine) as connection:
             if not await connection.scalar(_LOCK):
                 return 0
-            rows = (await connection.execute(_WAITING)).all()
+            rows = (await connection.execute(WAITING)).all()
             sent: list[int] = []
             failure: Unavailable | None = None
             try:

@@ -14,7 +14,7 @@ _PAGE = 5000
 
 # One statement, so that the revision and the history are of one moment. Ties in time are settled,
 # so that equal histories give equal states in every process.
-_STATE = text(
+STATE = text(
     """
     SELECT users.revision, video_id, occurred_at, weight
     FROM users LEFT JOIN interactions USING (user_id)
@@ -40,7 +40,7 @@ class PostgresUsers:
             Unavailable: PostgreSQL did not answer.
         """
         async with transaction(self._engine) as connection:
-            rows = (await connection.execute(_STATE, {"user_id": user_id})).all()
+            rows = (await connection.execute(STATE, {"user_id": user_id})).all()
         if not rows:
             return None
         newest: dict[str, Watch] = {}

@@ -55,7 +55,7 @@ _POPULARITY = text(
     FROM popularity GROUP BY video_id
     """
 )
-_POPULARITY_SINCE = text(
+POPULARITY_SINCE = text(
     """
     SELECT video_id, CAST(sum(watches) AS bigint), log2_sum(log2_slow), log2_sum(log2_fast)
     FROM popularity
@@ -115,7 +115,7 @@ class PostgresVideos:
         A change is dated by the start of its transaction: ask a little further back than the
         last time. Raises `Unavailable`.
         """
-        statement = _POPULARITY if since is None else _POPULARITY_SINCE
+        statement = _POPULARITY if since is None else POPULARITY_SINCE
         parameters = {} if since is None else {"since": since}
         async with transaction(self._engine) as connection:
             return [PopularityRow(*row) for row in await connection.execute(statement, parameters)]

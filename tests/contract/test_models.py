@@ -7,12 +7,14 @@ import pytest
 
 from core.errors import Conflict, ModelNotFound
 from core.types import DataSpan, Model, ModelStatus, Progress
+from storage.memory.models import MemoryModels
 from storage.postgres.models import PostgresModels
 
 pytestmark = pytest.mark.contract
 
 STEPS: tuple[ModelStatus, ...] = ("training", "evaluating", "publishing", "ready")
 HOUR = 3600.0
+Registry = MemoryModels | PostgresModels
 
 
 class Time:
@@ -33,12 +35,14 @@ def time() -> Time:
     return Time()
 
 
-@pytest.fixture(params=["postgres"])
-def models(request: pytest.FixtureRequest, time: Time) -> PostgresModels:
+@pytest.fixture(params=["memory", "postgres"])
+def models(request: pytest.FixtureRequest, time: Time) -> Registry:
+    if request.param == "memory":
+        return MemoryModels(time)
     return PostgresModels(request.getfixturevalue("engine"), time)
 
 
-async def ready(models: PostgresModels, time: Time) -> Model:
+async def ready(models: Registry, time: Time) -> Model:
     """A model that has run all its steps."""
     model, token = await models.create("content", {})
     for status in STEPS:
@@ -47,14 +51,12 @@ async def ready(models: PostgresModels, time: Time) -> Model:
     return model
 
 
-async def failed(models: PostgresModels) -> Model:
+async def failed(models: Registry) -> Model:
     model, token = await models.create("content", {})
     return await models.update(model.id, token, status="failed", error="Too little data.")
 
 
-async def test_a_new_run_is_queued_with_a_version_of_its_own(
-    models: PostgresModels, time: Time
-) -> None:
+async def test_a_new_run_is_queued_with_a_version_of_its_own(models: Registry, time: Time) -> None:
     model, _ = await models.create("content", {"half_life": 30, "nested": {"a": [1]}})
     assert model.status == "queued"
     assert model.created_at == time.now
@@ -66,7 +68,7 @@ async def test_a_new_run_is_queued_with_a_version_of_its_own(
 
 
 async def test_a_second_run_of_the_type_is_refused_until_the_first_has_ended(
-    models: PostgresModels,
+    models: Registry,
 ) -> None:
     model, token = await models.create("content", {})
     with pytest.raises(Conflict, match="wait until"):
@@ -76,7 +78,7 @@ async def test_a_second_run_of_the_type_is_refused_until_the_first_has_ended(
     assert [found.id for found in await models.find(status="queued")] == [again.id]
 
 
-async def test_updates_keep_what_they_do_not_name(models: PostgresModels, time: Time) -> None:
+async def test_updates_keep_what_they_do_not_name(models: Registry, time: Time) -> None:
     model, token = await models.create("content", {})
     data = DataSpan(start=time.now, end=None, interactions=5, users=2, videos=3)
     await models.update(model.id, token, status="training", data=data)
@@ -90,7 +92,7 @@ async def test_updates_keep_what_they_do_not_name(models: PostgresModels, time: 
     assert model.finished_at is None
 
 
-async def test_a_run_ends_once(models: PostgresModels, time: Time) -> None:
+async def test_a_run_ends_once(models: Registry, time: Time) -> None:
     model, token = await models.create("content", {})
     model = await models.update(model.id, token, status="failed", error="Too little data.")
     assert (model.finished_at, model.error) == (time.now, "Too little data.")
@@ -101,7 +103,7 @@ async def test_a_run_ends_once(models: PostgresModels, time: Time) -> None:
 
 
 @pytest.mark.parametrize("status", ["queued", "publishing", "ready", "live", "retired"])
-async def test_a_run_cannot_skip_its_steps(models: PostgresModels, status: ModelStatus) -> None:
+async def test_a_run_cannot_skip_its_steps(models: Registry, status: ModelStatus) -> None:
     model, token = await models.create("content", {})
     await models.update(model.id, token, status="training")
     with pytest.raises(Conflict, match="cannot become"):
@@ -109,14 +111,14 @@ async def test_a_run_cannot_skip_its_steps(models: PostgresModels, status: Model
     assert (await models.get(model.id)).status == "training"
 
 
-async def test_another_attempts_token_is_refused(models: PostgresModels) -> None:
+async def test_another_attempts_token_is_refused(models: Registry) -> None:
     model, _ = await models.create("content", {})
     with pytest.raises(Conflict, match="taken over"):
         await models.update(model.id, uuid4(), progress=Progress("training", 0.1))
 
 
 async def test_a_silent_run_is_given_up_and_cannot_write_any_more(
-    models: PostgresModels, time: Time
+    models: Registry, time: Time
 ) -> None:
     silent, token = await models.create("content", {})
     time.pass_(59)
@@ -135,7 +137,7 @@ async def test_a_silent_run_is_given_up_and_cannot_write_any_more(
     assert [model.id for model in await models.fail_stale()] == [after.id]
 
 
-async def test_what_is_not_there_is_not_found(models: PostgresModels) -> None:
+async def test_what_is_not_there_is_not_found(models: Registry) -> None:
     with pytest.raises(ModelNotFound):
         await models.get("none")
     with pytest.raises(ModelNotFound):
@@ -144,7 +146,7 @@ async def test_what_is_not_there_is_not_found(models: PostgresModels) -> None:
         await models.update("none", UUID(int=1))
 
 
-async def test_nothing_is_live_before_the_first_promotion(models: PostgresModels) -> None:
+async def test_nothing_is_live_before_the_first_promotion(models: Registry) -> None:
     assert await models.live() is None
     assert await models.previous() is None
     assert await models.versions_in_use() == set()
@@ -152,7 +154,7 @@ async def test_nothing_is_live_before_the_first_promotion(models: PostgresModels
         await models.rollback()
 
 
-async def test_promotion_retires_the_one_before(models: PostgresModels, time: Time) -> None:
+async def test_promotion_retires_the_one_before(models: Registry, time: Time) -> None:
     first, second = await ready(models, time), await ready(models, time)
     live = await models.promote(first.id)
     assert (live.status, live.promoted_at) == ("live", time.now)
@@ -164,7 +166,7 @@ async def test_promotion_retires_the_one_before(models: PostgresModels, time: Ti
     assert (previous.id, previous.status) == (first.id, "retired")
 
 
-async def test_rolling_back_makes_the_one_before_live(models: PostgresModels, time: Time) -> None:
+async def test_rolling_back_makes_the_one_before_live(models: Registry, time: Time) -> None:
     first, second = await ready(models, time), await ready(models, time)
     await models.promote(first.id)
     await models.promote(second.id)
@@ -176,7 +178,7 @@ async def test_rolling_back_makes_the_one_before_live(models: PostgresModels, ti
     assert (await models.rollback()).id == first.id
 
 
-async def test_only_ready_and_retired_models_go_live(models: PostgresModels, time: Time) -> None:
+async def test_only_ready_and_retired_models_go_live(models: Registry, time: Time) -> None:
     dead = await failed(models)
     live = await models.promote((await ready(models, time)).id)
     running, _ = await models.create("content", {})
@@ -186,7 +188,7 @@ async def test_only_ready_and_retired_models_go_live(models: PostgresModels, tim
     assert await models.live() == live
 
 
-async def test_find_filters_and_gives_the_newest_first(models: PostgresModels, time: Time) -> None:
+async def test_find_filters_and_gives_the_newest_first(models: Registry, time: Time) -> None:
     made = []
     for _ in range(3):
         made.append((await failed(models)).id)
@@ -196,7 +198,7 @@ async def test_find_filters_and_gives_the_newest_first(models: PostgresModels, t
     assert await models.find(status="live") == []
 
 
-async def test_versions_in_use_are_what_must_stay(models: PostgresModels, time: Time) -> None:
+async def test_versions_in_use_are_what_must_stay(models: Registry, time: Time) -> None:
     oldest, before, live, waiting = [await ready(models, time) for _ in range(4)]
     for model in (oldest, before, live):
         await models.promote(model.id)
@@ -207,7 +209,7 @@ async def test_versions_in_use_are_what_must_stay(models: PostgresModels, time: 
     assert not used & {oldest.version, dead.version}
 
 
-async def test_sweepable_models_have_ended_long_ago(models: PostgresModels, time: Time) -> None:
+async def test_sweepable_models_have_ended_long_ago(models: Registry, time: Time) -> None:
     oldest, before, live = [await ready(models, time) for _ in range(3)]
     for model in (oldest, before, live):
         await models.promote(model.id)
@@ -220,9 +222,7 @@ async def test_sweepable_models_have_ended_long_ago(models: PostgresModels, time
     assert [model.id for model in await models.sweepable(HOUR)] == [dead.id]
 
 
-async def test_a_model_that_is_being_swept_cannot_go_live(
-    models: PostgresModels, time: Time
-) -> None:
+async def test_a_model_that_is_being_swept_cannot_go_live(models: Registry, time: Time) -> None:
     oldest, before, live = [await ready(models, time) for _ in range(3)]
     for model in (oldest, before, live):
         await models.promote(model.id)
@@ -237,7 +237,7 @@ async def test_a_model_that_is_being_swept_cannot_go_live(
         await models.rollback()
 
 
-async def test_marking_keeps_what_was_never_sweepable(models: PostgresModels, time: Time) -> None:
+async def test_marking_keeps_what_was_never_sweepable(models: Registry, time: Time) -> None:
     model = await ready(models, time)
     await models.mark_swept(model.id)
     assert (await models.promote(model.id)).status == "live"

@@ -1,0 +1,156 @@
+"""Plans of the hot queries on about a million interactions, as Markdown: `docs/queries.md`.
+
+python -m bench.explain > docs/queries.md
+"""
+
+import asyncio
+import tempfile
+import textwrap
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import TextClause, text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from core.clock import utc_now
+from core.settings import load
+from storage.embedded.stack import EmbeddedStack
+from storage.postgres import changes, interactions, migrate, outbox, users, videos
+from storage.postgres.engine import connect, transaction
+
+INTERACTIONS, USERS, VIDEOS = 1_000_000, 50_000, 20_000
+
+FILL = (
+    # Users are equally busy; a video's share falls with its number, as it does in real life.
+    f"""
+    INSERT INTO interactions (event_key, user_id, video_id, kind, occurred_at, weight)
+    SELECT CAST(md5('e' || n) AS uuid), 'u' || (CAST(n AS bigint) * 7919 % {USERS}),
+        'v' || floor({VIDEOS} * power(random(), 3)), 'watch',
+        timestamptz '2025-01-01' + n * interval '30 seconds', 0.05 + 0.95 * random()
+    FROM generate_series(1, {INTERACTIONS}) AS n
+    """,  # noqa: S608 (constants)
+    """
+    INSERT INTO users (user_id, revision, last_event_at)
+    SELECT user_id, count(*), max(occurred_at) FROM interactions GROUP BY user_id
+    """,
+    """
+    INSERT INTO popularity (video_id, shard, watches, log2_slow, log2_fast, updated_at)
+    SELECT video_id, shard, count(*), max(extract(epoch FROM occurred_at)) / 1209600,
+        max(extract(epoch FROM occurred_at)) / 86400, max(occurred_at)
+    FROM (SELECT *, floor(4 * random()) AS shard FROM interactions) AS sharded
+    GROUP BY video_id, shard
+    """,
+    """
+    INSERT INTO videos (id, title, description, genres, available, regions, maturity)
+    SELECT DISTINCT video_id, 'Title', 'Text', ARRAY['drama'], true, CAST('{}' AS text[]), 0
+    FROM interactions
+    """,
+    """
+    INSERT INTO changes (kind, keys)
+    SELECT 'video', ARRAY['v' || n] FROM generate_series(1, 5000) AS n
+    """,
+    """
+    INSERT INTO outbox (message_id, type, data, published_at)
+    SELECT gen_random_uuid(), 'ModelTrainingStarted', '{}', CASE WHEN n < 4990 THEN now() END
+    FROM generate_series(1, 5000) AS n
+    """,
+)
+
+HEAD = f"""# Plans of the hot queries
+
+Measured on {INTERACTIONS:,} interactions of {USERS:,} users with up to {VIDEOS:,} videos, caches
+warm, by `python -m bench.explain > docs/queries.md`, which fills an embedded PostgreSQL and takes
+some 20 seconds. Times are of one machine; what to look at is which index answers and how many
+buffers are read.
+"""
+
+# Half of the batch is there already.
+BATCH = text(
+    f"""
+    SELECT array_agg(CAST(md5('e' || n) AS uuid) ORDER BY CAST(md5('e' || n) AS uuid))
+    FROM generate_series({INTERACTIONS - 249}, {INTERACTIONS + 250}) AS n
+    """  # noqa: S608 (constants)
+)
+SINCE = text("SELECT max(updated_at) - interval '10 minutes' FROM popularity")
+PLACE = text(
+    "SELECT CAST(max(transaction) AS text) AS transaction, max(id) - 20 AS id FROM changes"
+)
+
+Values = dict[str, Any]
+
+
+async def report(url: str) -> None:
+    """Fill the database and print each query's plan; each has run once before."""
+    engine = connect(load({"postgres_url": url}), patient=True)
+    for statement in FILL:
+        async with transaction(engine) as connection:
+            await connection.execute(text(statement))
+    async with engine.connect() as plain:
+        free = await plain.execution_options(isolation_level="AUTOCOMMIT")
+        await free.execute(text("VACUUM ANALYZE"))
+    print(HEAD)
+    async with engine.connect() as connection:
+        for title, query, values in await _queries(connection):
+            print(await _plan(connection, title, query, values))
+    await engine.dispose()
+
+
+async def _queries(connection: AsyncConnection) -> list[tuple[str, TextClause, Values]]:
+    keys = await connection.scalar(BATCH)
+    place = (await connection.execute(PLACE)).one()._asdict()
+    return [
+        ("A user's state (on a miss of the cache)", users.STATE, {"user_id": "u42"}),
+        (
+            "Popularity that moved in the last 10 minutes (each replica, every 10 s)",
+            videos.POPULARITY_SINCE,
+            {"since": await connection.scalar(SINCE)},
+        ),
+        ("News to the replicas (each worker, every 500 ms)", changes.READ, place),
+        ("Writing 500 events, half of them repeats", interactions.INSERT, _batch(keys)),
+        ("Events that wait for the bus (the worker, every 500 ms)", outbox.WAITING, {}),
+    ]
+
+
+def _batch(keys: list[UUID]) -> Values:
+    nothing = [None] * len(keys)
+    return {
+        "key": keys,
+        "user_id": [f"u{number * 97}" for number in range(len(keys))],
+        "video_id": [f"v{number * 31}" for number in range(len(keys))],
+        "kind": ["watch"] * len(keys),
+        "occurred_at": [utc_now()] * len(keys),
+        "weight": [0.5] * len(keys),
+        "watched_seconds": nothing,
+        "video_seconds": nothing,
+        "rating": nothing,
+        "recommendation_id": nothing,
+    }
+
+
+async def _plan(
+    connection: AsyncConnection, title: str, statement: TextClause, values: Values
+) -> str:
+    """The plan of the second run; what a run wrote is taken back."""
+    lines: list[str] = []
+    for _ in range(2):
+        explained = text(f"EXPLAIN (ANALYZE, BUFFERS) {statement.text}")
+        lines = list((await connection.execute(explained, values)).scalars())
+        await connection.rollback()
+    query = textwrap.dedent(statement.text).strip()
+    return f"## {title}\n\n```sql\n{query}\n```\n\n```\n" + "\n".join(lines) + "\n```\n"
+
+
+def main() -> None:
+    """Start a server of its own, fill it, print."""
+    with (
+        tempfile.TemporaryDirectory() as home,
+        EmbeddedStack(Path(home), ["postgres"]) as stack,
+    ):
+        url = stack.servers["postgres"].url
+        migrate.upgrade(url)
+        asyncio.run(report(url))
+
+
+if __name__ == "__main__":
+    main()
