@@ -20,12 +20,15 @@ from core.errors import SetupError
 from core.settings import Settings, child_environment
 from core.types import UserId
 from storage.embedded.privilege import child_setup
+from storage.model_status import RUN_STEPS
 from storage.postgres.engine import connect
 from storage.postgres.models import PostgresModels
 from storage.postgres.users import PostgresUsers
 from storage.postgres.videos import PostgresVideos
+from upnext.cli.console import console
 
-STEP_STOP_SECONDS = 3.0
+STEP_STOP_SECONDS = 5.9  # with the servers' time below the 10 s that stopping may take
+POLL_SECONDS = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +77,24 @@ def fill(settings: Settings) -> None:
         _step(settings, "import", "demo")
         mark.unlink()
     if not inventory(settings).model:
+        asyncio.run(_await_runs(settings))
+    if not inventory(settings).model:
         _step(settings, "train", "content")
+
+
+async def _await_runs(settings: Settings) -> None:
+    """Wait until no training run is under way: one that was killed is given up after a minute."""
+    engine = connect(settings, patient=True)
+    models, said = PostgresModels(engine, utc_now), False
+    try:
+        while any(model.status in RUN_STEPS for model in await models.find()):
+            if not said:
+                console.print("Waiting for a training run, at most a minute if it was killed ...")
+            said = True
+            await models.fail_stale()
+            await asyncio.sleep(POLL_SECONDS)
+    finally:
+        await engine.dispose()
 
 
 def _step(settings: Settings, *arguments: str) -> None:

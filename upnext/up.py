@@ -4,6 +4,7 @@ The order of starting is the order of need: servers, tables, data, model, worker
 started is stopped in the reverse order, whatever happens in between.
 """
 
+import asyncio
 import http.client
 import shutil
 import sys
@@ -16,6 +17,7 @@ import click
 
 from core.errors import SetupError
 from core.settings import Settings, child_environment
+from storage import bus
 from storage.embedded.identity import Identity
 from storage.embedded.process import ChildProcess, stop_together
 from storage.embedded.server import EmbeddedServer
@@ -72,6 +74,7 @@ class Up:
         self._check_machine()
         self._start_servers(running)
         migrate.upgrade(self.settings.postgres_url or "")
+        asyncio.run(_create_streams(self.settings))
         self._publish()
         fill(self.settings)
         self._start_processes(running)
@@ -162,6 +165,15 @@ class Up:
             f"Its documentation: {address}/docs. Its logs: {self.home.logs}\n"
             f"Stop it with Ctrl-C, or: kill {Identity.own().pid}"
         )
+
+
+async def _create_streams(settings: Settings) -> None:
+    """The bus's streams, where events wait; those that are there stay as they are."""
+    connection = bus.connect(settings.bus_url or "")
+    try:
+        await connection.setup()
+    finally:
+        await connection.close()
 
 
 def address_of(settings: Settings) -> str:

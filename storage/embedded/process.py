@@ -19,7 +19,7 @@ from storage.embedded.privilege import child_setup
 LOG_LIMIT_BYTES = 10_000_000
 TAIL_BYTES = 4000
 TAIL_LINES = 8
-STOP_SECONDS = 5.0
+STOP_SECONDS = 4.0
 
 
 class ChildProcess:

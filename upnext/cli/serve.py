@@ -28,6 +28,7 @@ def serve(host: str | None, port: int | None, workers: int | None) -> None:
     settings = connected().model_copy(update={k: v for k, v in chosen.items() if v is not None})
     if settings == load():
         run(settings)
+        return
     # Workers read the environment; it can only be made complete for a new program.
     program = [sys.executable, "-m", "upnext", "serve"]
     os.execve(program[0], program, child_environment(settings))  # noqa: S606 - our own command
