@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
+import structlog
 from litestar import Litestar
 
 from api.auth import verifier
@@ -20,6 +21,7 @@ from api.states import States
 from api.watching import Watching
 from core import logging
 from core.clock import utc_now
+from core.errors import Unavailable
 from core.settings import Settings, load
 from core.types import Model
 from embeddings.version import Version, open_version
@@ -35,10 +37,13 @@ from retrieval.retriever import Retriever
 from retrieval.similar import Similar
 from retrieval.similar_videos import SimilarVideos
 from retrieval.trending import Trending
+from storage.milvus_load import load_collections
 from storage.stores import Stores, connected
 
 # A replica whose version cannot be opened (the object store is away) serves without one.
 SETTLE_SECONDS = 10.0
+
+log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +104,9 @@ def _memory(settings: Settings, stores: Stores) -> Memory:
     versions = settings.home / "versions"
 
     def opened(model: Model) -> Version:
-        return open_version(stores.artifacts, model.version, versions)
+        version = open_version(stores.artifacts, model.version, versions)
+        _load(settings, version)
+        return version
 
     follower = Follower(
         catalogue=catalogue,
@@ -114,6 +121,15 @@ def _memory(settings: Settings, stores: Stores) -> Memory:
         popularity_seconds=settings.popularity_refresh_seconds,
     )
     return Memory(catalogue, live, config, follower)
+
+
+def _load(settings: Settings, version: Version) -> None:
+    """Have the index load the version's collections; without it, memory answers meanwhile."""
+    collections = [f"videos_{version.version}", f"content_{version.content_revision}"]
+    try:
+        load_collections(settings, collections)
+    except Unavailable as error:
+        log.warning("collections_not_loaded", version=version.version, reason=str(error))
 
 
 def _services(settings: Settings, stores: Stores, memory: Memory) -> Services:
