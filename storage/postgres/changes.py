@@ -49,8 +49,8 @@ class PostgresChanges:
     async def read(self, after: ChangeCursor) -> tuple[list[Change], ChangeCursor]:
         """Changes after a cursor, at most 1,000, and the next cursor. Raises `Unavailable`.
 
-        A change shows when every transaction that began before it has ended: about at once, unless
-        a long write is running.
+        A change shows when every writing transaction of the server that began before it has ended:
+        about at once, unless a long write is running.
         """
         place = msgspec.structs.asdict(after) | {"transaction": str(after.transaction)}
         async with transaction(self._engine) as connection:

@@ -25,6 +25,7 @@ from storage.postgres.changes import PostgresChanges
 from storage.postgres.interactions import PostgresInteractions
 from storage.postgres.videos import PostgresVideos
 from tests.histories import START, watch
+from tests.news import read_changes
 
 pytestmark = pytest.mark.contract
 
@@ -58,7 +59,7 @@ class Catalogue(Protocol):
 class Stores(msgspec.Struct):
     videos: Catalogue
     add: Callable[[Sequence[Interaction]], Awaitable[AddCounts]]
-    changes: Callable[[], Awaitable[list[Change]]]
+    changes: Callable[[int], Awaitable[list[Change]]]
 
 
 @pytest.fixture(params=["memory", "postgres"])
@@ -66,18 +67,18 @@ def stores(request: pytest.FixtureRequest) -> Stores:
     if request.param == "memory":
         history = MemoryHistory()
         videos = MemoryVideos(history)
-        return Stores(videos, history.add_many, lambda: _noted(videos))
+        return Stores(videos, history.add_many, lambda _: _noted(videos))
     engine = request.getfixturevalue("engine")
     add = PostgresInteractions(engine).add_many
-    return Stores(PostgresVideos(engine), add, lambda: _read(PostgresChanges(engine)))
+    return Stores(PostgresVideos(engine), add, lambda n: _read(PostgresChanges(engine), n))
 
 
 async def _noted(videos: MemoryVideos) -> list[Change]:
     return list(videos.changes)
 
 
-async def _read(changes: PostgresChanges) -> list[Change]:
-    found, _ = await changes.read(ChangeCursor())
+async def _read(changes: PostgresChanges, count: int) -> list[Change]:
+    found, _ = await read_changes(changes, ChangeCursor(), count)
     return found
 
 
@@ -106,7 +107,7 @@ async def test_replicas_hear_of_what_changed_and_of_nothing_else(stores: Stores)
     await stores.videos.upsert_many([FULL, BARE])
     await stores.videos.upsert_many([FULL, BARE])
     await stores.videos.upsert_many([FULL, msgspec.structs.replace(BARE, maturity=12)])
-    assert [(c.kind, sorted(c.keys)) for c in await stores.changes()] == [
+    assert [(c.kind, sorted(c.keys)) for c in await stores.changes(2)] == [
         ("video", ["bare", "full"]),
         ("video", ["bare"]),
     ]

@@ -10,9 +10,9 @@ from storage.postgres.errors import mapped, translate
 pytestmark = pytest.mark.unit
 
 PROGRAM_CLASSES = {
-    "0A", "0B", "0F", "0L", "0P", "0Z", "09", "01", "02", "03", "10", "20", "21", "23", "24", "25", "26",
-    "27", "2B", "2D", "2F", "34", "38", "39", "3B", "3F", "42", "44", "54", "55", "72", "F0", "HV",
-    "P0",
+    "0A", "0B", "0F", "0L", "0P", "0Z", "09", "01", "02", "03", "10", "20", "21", "23", "24", "25",
+    "26", "27", "2B", "2D", "2F", "34", "38", "39", "3B", "3F", "42", "44", "54", "55", "72", "F0",
+    "HV", "P0",
 }  # fmt: skip
 """Classes of SQLSTATE that only a mistake of the program brings about: they are not hidden."""
 
