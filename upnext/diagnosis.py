@@ -11,14 +11,13 @@ from core.clock import utc_now
 from core.errors import UpnextError
 from core.settings import Settings
 from storage import diagnosis
+from storage.embedded.milvus import LITE_VIDEOS
 from storage.postgres import migrate
 from storage.postgres.engine import connect
 from storage.postgres.models import PostgresModels
 from storage.postgres.videos import PostgresVideos
-from upnext.home import Home
+from upnext.home import FREE_BYTES, Home
 
-LITE_VIDEOS = 20_000  # beyond, Milvus Lite's searches take longer than a request should
-FREE_BYTES = 500_000_000  # a first start writes about half of it
 ANSWER_SECONDS = 10.0
 NEWEST_PYTHON = (3, 14)
 Ask = Callable[[Settings], Awaitable[str]]

@@ -22,6 +22,7 @@ from storage.embedded.process import STOP_SECONDS
 from storage.embedded.stack import FIELDS, Endpoints
 
 STARTED_BY_UP = "upnext up"
+FREE_BYTES = 500_000_000  # a first start writes about half of it
 
 
 class StackFile(msgspec.Struct, frozen=True, kw_only=True):

@@ -19,14 +19,14 @@ from core.errors import SetupError
 from core.settings import Settings, child_environment
 from storage import bus
 from storage.embedded.identity import Identity
+from storage.embedded.milvus import LITE_VIDEOS
 from storage.embedded.process import ChildProcess, stop_together
 from storage.embedded.server import EmbeddedServer
 from storage.embedded.stack import FIELDS, EmbeddedStack
 from storage.postgres import migrate
 from upnext.cli.console import console
-from upnext.diagnosis import FREE_BYTES, LITE_VIDEOS
 from upnext.first_start import fill, inventory
-from upnext.home import STARTED_BY_UP, Home, StackFile, complete, endpoints_of
+from upnext.home import FREE_BYTES, STARTED_BY_UP, Home, StackFile, complete, endpoints_of
 from upnext.serve import check_address
 from upnext.signals import stopped_once
 from upnext.supervision import Member, Supervisor

@@ -10,6 +10,7 @@ import grpc
 from core.errors import SetupError
 from storage.embedded.server import EmbeddedServer, free_port
 
+LITE_VIDEOS = 20_000  # beyond, a search takes longer than a request should
 VERSION_CALL = "/milvus.proto.milvus.MilvusService/GetVersion"
 
 

@@ -1,0 +1,56 @@
+"""Children that end by themselves are started again, not for ever."""
+
+import sys
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from core.errors import SetupError
+from storage.embedded.process import ChildProcess
+from upnext.supervision import RESTARTS, Member, Supervisor
+
+pytestmark = pytest.mark.unit
+
+
+def ending(log: Path, code: str) -> Member:
+    """A member that runs `code` and ends."""
+    child = ChildProcess("worker", log)
+    return Member(child, partial(child.spawn, [sys.executable, "-c", code]))
+
+
+def wait(member: Member) -> None:
+    assert member.child.process is not None
+    member.child.process.wait(10)
+
+
+def test_a_child_that_keeps_ending_is_given_up_with_its_log(tmp_path: Path) -> None:
+    member = ending(tmp_path / "log", "print('no luck')")
+    lines: list[str] = []
+    supervisor = Supervisor([member], lines.append)
+    member.start()
+    for _ in range(RESTARTS):
+        wait(member)
+        supervisor.check()
+    wait(member)
+    with pytest.raises(SetupError, match=r"(?s)worker ended 4 times.*no luck"):
+        supervisor.check()
+    assert len(lines) == RESTARTS
+
+
+def test_a_child_that_runs_is_left_alone(tmp_path: Path) -> None:
+    member = ending(tmp_path / "log", "import time; time.sleep(60)")
+    lines: list[str] = []
+    member.start()
+    process = member.child.process
+    Supervisor([member], lines.append).check()
+    assert member.child.process is process
+    assert not lines
+    member.child.stop()
+
+
+def test_a_full_disk_is_said(tmp_path: Path) -> None:
+    member = ending(tmp_path / "log", "raise SystemExit('x: No space left on device')")
+    member.start()
+    wait(member)
+    assert "The disk is full" in str(member.child.failed("ended at its start"))
