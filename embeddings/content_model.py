@@ -13,7 +13,7 @@ from embeddings.user_encoder import DecayedMean
 
 
 class ContentConfig(msgspec.Struct, frozen=True, kw_only=True):
-    """Hyper-parameters; why these: `docs/decisions/content-model.md`."""
+    """Hyper-parameters; why these: `docs/decisions/0007-content-model.md`."""
 
     dimensions: int = 128
     """Length of an item vector, at most: fewer videos, or poorer texts, give shorter ones."""

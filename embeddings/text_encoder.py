@@ -11,7 +11,7 @@ from transformers.utils import logging as transformers_logging
 
 from embeddings.text import CONTENT_DIM, MAX_TOKENS
 
-BATCH = 64
+BATCH = 32
 CHARACTERS_A_TOKEN = 4.5  # of English; only for telling how far the encoding is
 
 
