@@ -63,7 +63,7 @@ def serving(home: Home) -> bool:
 
 
 def family(process: subprocess.Popen[str]) -> list[psutil.Process]:
-    return psutil.Process(process.pid).children(recursive=True)
+    return list(psutil.Process(process.pid).children(recursive=True))
 
 
 def running(processes: list[psutil.Process]) -> list[psutil.Process]:

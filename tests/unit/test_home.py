@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from core.errors import SetupError
-from core.settings import Settings
+from core.settings import load
 from storage.embedded.identity import Identity, Record
 from storage.embedded.stack import Endpoints
 from upnext.home import Home, StackFile, complete
@@ -125,7 +125,7 @@ def test_an_unreadable_record_is_none(tmp_path: Path) -> None:
 
 
 def test_settings_of_the_environment_win(home: Home) -> None:
-    given = Settings(redis_url="redis://there", postgres_url=None)
+    given = load({"redis_url": "redis://there"})
     filled = complete(given, home, Endpoints(redis_url="unix:///here", bus_url="nats://here"))
     assert filled.redis_url == "redis://there"
     assert filled.bus_url == "nats://here"
