@@ -143,18 +143,6 @@ def open_version(store: ArtifactStore, version: str, cache_dir: Path) -> Version
     )
 
 
-def read_version(store: ArtifactStore, version: str, cache_dir: Path) -> Fitted:
-    """A stored version with its ids and metrics, to publish it. Raises as `open_version`."""
-    opened = open_version(store, version, cache_dir)
-    local = cache_dir / version
-    manifest = _manifest(store, version, local)
-    if not _intact(local / IDS, manifest.files[IDS]):
-        _fetch(store, folder(version) + IDS, local / IDS, manifest.files[IDS])
-    ids = tuple(VideoId(line) for line in (local / IDS).read_text(encoding="utf-8").split("\n"))
-    encoder = msgspec.json.decode((local / ENCODER).read_bytes(), type=DecayedMean)
-    return Fitted(ids, opened.items, opened.content, encoder, opened.weights, manifest.metrics)
-
-
 def _manifest(store: ArtifactStore, version: str, local: Path) -> Manifest:
     path = local / MANIFEST
     try:

@@ -1,6 +1,6 @@
 """The registry of models in memory: the twin of `storage.postgres.models`."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -94,11 +94,13 @@ class MemoryModels:
         row.model = replace(row.model, **values)
         return row.model
 
-    async def fail_stale(self) -> list[Model]:
-        """Fail and return the runs without a heartbeat for 60 s."""
+    async def fail_stale(self, orphans: Collection[str] = ()) -> list[Model]:
+        """Fail and return the runs without a heartbeat for 60 s, and `orphans`."""
         now = self._clock()
         limit = now - timedelta(seconds=STALE_SECONDS)
-        stale = [row for row in self._running() if row.heartbeat_at < limit]
+        stale = [
+            row for row in self._running() if row.heartbeat_at < limit or row.model.id in orphans
+        ]
         for row in stale:
             row.token, row.ended_at = uuid4(), now
             row.model = replace(row.model, status="failed", error=STALE_REASON, finished_at=now)

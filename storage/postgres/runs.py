@@ -1,12 +1,12 @@
 """Training runs in the registry: every write carries its attempt's token."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
 import msgspec
-from sqlalchemy import func, select, text, update
+from sqlalchemy import func, or_, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
@@ -57,7 +57,7 @@ class PostgresRuns:
             .returning(models)
         )
         async with transaction(self._engine) as connection:
-            await _fail_stale(connection, now, model_type)
+            await _fail_stale(connection, now, model_type, ())
             made = (await connection.execute(statement)).one_or_none()
             if made is None:
                 raise Conflict(f"A {model_type} model is being trained: wait until it has ended.")
@@ -112,19 +112,25 @@ class PostgresRuns:
                 await _tell(connection, model)
             return model
 
-    async def fail_stale(self) -> list[Model]:
-        """Fail and return the runs without a heartbeat for 60 s. Raises `Unavailable`."""
+    async def fail_stale(self, orphans: Collection[str] = ()) -> list[Model]:
+        """Fail and return the runs without a heartbeat for 60 s. Raises `Unavailable`.
+
+        `orphans` are ids of runs whose process is known to have ended: they are not waited for.
+        """
         async with transaction(self._engine) as connection:
-            return await _fail_stale(connection, self._clock(), None)
+            return await _fail_stale(connection, self._clock(), None, orphans)
 
 
 async def _fail_stale(
-    connection: AsyncConnection, now: datetime, model_type: ModelType | None
+    connection: AsyncConnection,
+    now: datetime,
+    model_type: ModelType | None,
+    orphans: Collection[str],
 ) -> list[Model]:
     limit = now - timedelta(seconds=STALE_SECONDS)
     stale = (
         select(models.c.id)
-        .where(text(RUNNING), models.c.heartbeat_at < limit)
+        .where(text(RUNNING), or_(models.c.heartbeat_at < limit, models.c.id.in_(orphans)))
         .order_by(models.c.id)
         .with_for_update()
     )

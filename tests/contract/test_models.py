@@ -137,6 +137,14 @@ async def test_a_silent_run_is_given_up_and_cannot_write_any_more(
     assert [model.id for model in await models.fail_stale()] == [after.id]
 
 
+async def test_a_run_whose_process_has_ended_is_not_waited_for(models: Registry) -> None:
+    orphan, token = await models.create("content", {})
+    assert [model.id for model in await models.fail_stale([orphan.id])] == [orphan.id]
+    with pytest.raises(Conflict):
+        await models.update(orphan.id, token, status="training")
+    assert await models.fail_stale([orphan.id]) == []
+
+
 async def test_what_is_not_there_is_not_found(models: Registry) -> None:
     with pytest.raises(ModelNotFound):
         await models.get("none")

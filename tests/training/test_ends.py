@@ -89,7 +89,9 @@ async def test_a_run_that_is_cancelled_fails_and_leaves_no_process(
 
 
 @pytest.mark.usefixtures("history")
-async def test_the_training_process_dies_with_its_parent(settings: Settings) -> None:
+async def test_the_training_process_dies_with_its_parent_and_blocks_no_other(
+    settings: Settings, index: MilvusWriter, registry: PostgresModels
+) -> None:
     parent = subprocess.Popen(  # noqa: S603, ASYNC220  (our own program, waited for below)
         [sys.executable, "-c", PARENT], env=child_environment(settings), stdout=subprocess.PIPE
     )
@@ -102,6 +104,10 @@ async def test_the_training_process_dies_with_its_parent(settings: Settings) -> 
     finally:
         parent.kill()
         parent.communicate()
+    assert (await train(settings, "content", None, None, _ignore)).status == "ready"
+    [orphan] = await registry.find("content", "failed")
+    assert "no sign of life" in (orphan.error or "")
+    assert f"videos_{orphan.version}" not in index.collections()
 
 
 def _ignore(_progress: Progress) -> None:

@@ -20,12 +20,13 @@ from core.types import Model, ModelStatus, ModelType, Progress
 from storage.postgres.engine import connect
 from storage.postgres.models import PostgresModels
 from upnext.jobs.messages import Failure, Message, Outcome, Report, Request
-from upnext.jobs.params import params
+from upnext.jobs.params import owner_has_ended, params
 
 HEARTBEAT_SECONDS = 5.0
 THROTTLE_SECONDS = 1.0
-STOP_SECONDS = 5.0
+STOP_SECONDS = 2.0
 LAST_WORD_SECONDS = 60.0
+STOPPED_WORD_SECONDS = 2.0  # who stops us may not wait for long
 LINE_BYTES = 1_000_000
 STEPS: tuple[ModelStatus, ...] = ("queued", "training", "evaluating", "publishing")
 OFFLINE = {"HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false"}
@@ -53,6 +54,7 @@ async def train(
     engine = connect(settings)
     registry = PostgresModels(engine, utc_now)
     try:
+        await _fail_orphans(registry, model_type)
         model, token = await registry.create(model_type, params(settings, start, end))
         request = Request(
             model_id=model.id,
@@ -90,7 +92,7 @@ class _Run:
             finally:
                 await _stop(process)
         except asyncio.CancelledError:
-            await self._fail("It was stopped before it had ended.")
+            await self._fail("It was stopped before it had ended.", STOPPED_WORD_SECONDS)
             raise
         except UpnextError as error:
             return await self._fail(str(error))
@@ -139,7 +141,7 @@ class _Run:
 
     async def _finish(self, code: int) -> Model:
         if isinstance(self._end, Outcome) and code == 0:
-            return await _insist(partial(self._succeed, self._end))
+            return await _insist(partial(self._succeed, self._end), LAST_WORD_SECONDS)
         if isinstance(self._end, Failure):
             return await self._fail(self._end.error)
         if code < 0:
@@ -163,12 +165,15 @@ class _Run:
             artifact_uri=outcome.artifact_uri,
         )
 
-    async def _fail(self, reason: str) -> Model:
-        return await _insist(
-            partial(
-                self._registry.update, self._model.id, self._token, status="failed", error=reason
-            )
-        )
+    async def _fail(self, reason: str, seconds: float = LAST_WORD_SECONDS) -> Model:
+        update = partial(self._registry.update, self._model.id, self._token)
+        return await _insist(partial(update, status="failed", error=reason), seconds)
+
+
+async def _fail_orphans(registry: PostgresModels, model_type: ModelType) -> None:
+    """End the runs of killed commands of this machine, which would be waited for otherwise."""
+    running = [model for step in STEPS for model in await registry.find(model_type, step)]
+    await registry.fail_stale([model.id for model in running if owner_has_ended(model)])
 
 
 async def _start(settings: Settings, request: Request) -> Process:
@@ -197,9 +202,9 @@ async def _stop(process: Process) -> None:
         await process.wait()
 
 
-async def _insist(write: Callable[[], Awaitable[Model]]) -> Model:
-    """A run's last word, tried for a minute: without it the row would look like a running one."""
-    deadline = time.monotonic() + LAST_WORD_SECONDS
+async def _insist(write: Callable[[], Awaitable[Model]], seconds: float) -> Model:
+    """A run's last word, tried for `seconds`: without it the row looks like a running one."""
+    deadline = time.monotonic() + seconds
     while True:
         try:
             return await write()
