@@ -1,5 +1,6 @@
 """Stores with a small catalogue of three kinds of films, and users who keep to one kind."""
 
+import asyncio
 import shutil
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
@@ -19,6 +20,7 @@ from embeddings.text import REVISION, genres_of, text_of
 from embeddings.text_encoder import MiniLM
 from storage.artifacts import DirectoryArtifacts
 from storage.milvus_writer import MilvusWriter
+from storage.postgres.engine import connect
 from storage.postgres.interactions import PostgresInteractions
 from storage.postgres.models import PostgresModels
 from storage.postgres.videos import PostgresVideos
@@ -113,3 +115,16 @@ async def index(milvus_uri: str) -> AsyncIterator[MilvusWriter]:
         writer.drop(name)
     yield writer
     writer.close()
+
+
+@pytest.fixture
+def filled(settings: Settings) -> None:
+    """As `history`, for tests without an event loop of their own."""
+
+    async def fill() -> None:
+        pool = connect(settings)
+        await PostgresVideos(pool).upsert_many(videos())
+        await PostgresInteractions(pool).add_many(interactions())
+        await pool.dispose()
+
+    asyncio.run(fill())

@@ -1,0 +1,65 @@
+"""The commands, as a person types them, on stores of the environment."""
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+
+from core.settings import Settings, child_environment
+from storage.milvus_writer import MilvusWriter
+from upnext.cli import main
+
+pytestmark = pytest.mark.training
+
+Run = Callable[..., Any]
+
+
+@pytest.fixture
+def run(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Run:
+    for name, value in child_environment(settings).items():
+        monkeypatch.setenv(name, value)
+
+    def call(*arguments: str, code: int = 0) -> Any:
+        result = CliRunner().invoke(main, [*arguments, "--json"])
+        assert result.exit_code == code, result.output
+        return json.loads(result.stdout) if code == 0 else result.stderr
+
+    return call
+
+
+@pytest.fixture
+def emptied(milvus_uri: str) -> None:
+    writer = MilvusWriter(milvus_uri)
+    for name in writer.collections():
+        writer.drop(name)
+    writer.close()
+
+
+@pytest.mark.usefixtures("emptied", "filled")
+def test_models_are_trained_shown_rebuilt_and_rolled_back(run: Run) -> None:
+    first = run("train", "content", "--start-date", "2026-01-01", "--end-date", "2026-01-02")
+    assert (first["status"], first["data"]["interactions"]) == ("live", 24)
+    assert "nothing to go back to" in run("models", "rollback", code=1)
+    second = run("embeddings", "rebuild")
+    assert (second["status"], second["data"]["interactions"]) == ("live", 72)
+    listed = run("models", "list")["models"]
+    assert [(one["id"], one["status"]) for one in listed] == [
+        (second["id"], "live"),
+        (first["id"], "retired"),
+    ]
+    assert run("models", "rollback")["id"] == first["id"]
+    assert run("models", "show", second["id"])["status"] == "retired"
+    assert run("models", "promote", second["id"])["status"] == "live"
+
+
+def test_a_run_that_fails_says_why(run: Run) -> None:
+    assert "The catalogue has 0 videos, a model needs 10" in run("train", "content", code=1)
+    assert "There is no model none" in run("models", "show", "none", code=1)
+    assert run("models", "list")["models"][0]["status"] == "failed"
+
+
+def test_a_span_that_ends_before_it_begins_is_refused(run: Run) -> None:
+    span = ("--start-date", "2026-01-02", "--end-date", "2026-01-01")
+    assert "--end-date is before --start-date" in run("train", "content", *span, code=2)
