@@ -4,6 +4,7 @@ A command raises `UpnextError` and prints nothing itself when something goes wro
 place that turns errors into one line on stderr and exit code 1.
 """
 
+import errno
 import importlib
 import signal
 import sys
@@ -66,7 +67,9 @@ class LazyGroup(click.Group):
 
 
 def _unexpected(error: Exception) -> str:
-    """Keep the traceback in a file, say where."""
+    """Keep the traceback in a file, say where; a full disk has no room for one."""
+    if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+        return "The disk is full: free some space and try again."
     text = "".join(traceback.format_exception(error))
     try:
         folder = load().home.resolve() / "logs"
