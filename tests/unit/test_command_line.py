@@ -28,7 +28,7 @@ def group_raising(error: Exception) -> LazyGroup:
         raise error
 
     class Failing(LazyGroup):
-        def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command:
+        def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command:  # noqa: ARG002
             return fails
 
     return Failing("upnext")
