@@ -1,8 +1,7 @@
 """The wiring of a serving process: the only place in `api` that chooses adapters."""
 
 import asyncio
-import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
@@ -40,7 +39,7 @@ from retrieval.trending import Trending
 from storage.milvus_load import load_collections
 from storage.stores import Stores, connected
 
-# A replica whose version cannot be opened (the object store is away) serves without one.
+# A process whose catalogue or version cannot be had in time serves what it has.
 SETTLE_SECONDS = 10.0
 
 log = structlog.get_logger(__name__)
@@ -66,9 +65,13 @@ class Memory:
         )
 
     async def settle(self) -> None:
-        """Wait for the first catalogue and for the live version, if there is one."""
-        await self.follower.loaded.wait()
-        await self.follower.settled.wait()
+        """Wait, not for ever, for the first catalogue and for the live version if there is one."""
+        try:
+            async with asyncio.timeout(SETTLE_SECONDS):
+                await self.follower.loaded.wait()
+                await self.follower.settled.wait()
+        except TimeoutError:
+            log.warning("not_settled", catalogue=self.follower.loaded.is_set())
 
 
 def create_app() -> Litestar:
@@ -86,6 +89,9 @@ def create_app() -> Litestar:
 async def services(settings: Settings) -> AsyncIterator[Services]:
     """The use cases over the stores of these settings, following the catalogue until the end.
 
+    They are given once the catalogue has been read and the live version, if there is one, is
+    open, so that the first answer of a process is as good as the later ones.
+
     Raises:
         SetupError: a setting is missing or cannot be used.
     """
@@ -93,6 +99,7 @@ async def services(settings: Settings) -> AsyncIterator[Services]:
         memory = _memory(settings, stores)
         following = asyncio.create_task(memory.follower.run())
         try:
+            await memory.settle()
             yield _services(settings, stores, memory)
         finally:
             following.cancel()
@@ -147,8 +154,7 @@ def _services(settings: Settings, stores: Stores, memory: Memory) -> Services:
         models=stores.models,
         health=HealthCheck(stores.probes),
         live=memory.live,
-        ready=_readiness(memory.follower),
-        settle=memory.settle,
+        ready=memory.follower.loaded.is_set,
     )
 
 
@@ -162,13 +168,3 @@ def _maker(search: VectorSearch, deadline_seconds: float) -> Maker:
 def _sources(search: VectorSearch) -> Sequence[CandidateSource]:
     """In the order of credit: a video that several find is credited to the first."""
     return Nearest(search), Similar(search), Trending(), Popular(), New()
-
-
-def _readiness(follower: Follower) -> Callable[[], bool]:
-    began = time.monotonic()
-
-    def ready() -> bool:
-        waited = time.monotonic() - began > SETTLE_SECONDS
-        return follower.loaded.is_set() and (follower.settled.is_set() or waited)
-
-    return ready

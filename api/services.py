@@ -1,6 +1,6 @@
 """What the routes use, put together by `api.app`."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from api.health import HealthCheck
@@ -14,8 +14,7 @@ from retrieval.live import LiveModel
 class Services:
     """The use cases and what health reports.
 
-    `ready` is true once lists can be answered; `settle` returns when the catalogue has been read
-    and the live version, if there is one, is open.
+    `ready` is true once the catalogue has been read.
     """
 
     recommender: Recommender
@@ -24,4 +23,3 @@ class Services:
     health: HealthCheck
     live: LiveModel
     ready: Callable[[], bool]
-    settle: Callable[[], Awaitable[None]]

@@ -109,12 +109,13 @@ class Watching:
         The watch is committed, so a cache that is away fails nothing.
         """
         self._owed |= revisions
+        asked = dict(self._owed)  # others may owe more by the time it is answered
         try:
-            await self._cache.forget_many(self._owed)
+            await self._cache.forget_many(asked)
         except Unavailable as error:
-            log.warning("lists_not_dropped", users=len(self._owed), reason=str(error))
+            log.warning("lists_not_dropped", users=len(asked), reason=str(error))
         else:
-            self._owed = {}
+            self._owed = dict(self._owed.items() - asked.items())
 
     async def _earlier(self, interaction: Interaction, watch: NewWatch) -> Interaction:
         """What the key was used for. Raises `Conflict` if that is another watch."""

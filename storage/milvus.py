@@ -19,6 +19,9 @@ logging.getLogger("pymilvus").setLevel(logging.CRITICAL)
 ID, VECTOR = "id", "vector"
 MAX_K = 16_384  # Milvus refuses more
 MIN_EF = 128
+# An idle client's pings every 10 s, pymilvus's default, make Milvus Lite hang up on it.
+_GRPC_OPTIONS = {"grpc.keepalive_permit_without_calls": False}
+NOT_LOADED = 101  # the same code on Milvus Lite, 2.3 and 2.6
 
 
 def search_params(k: int) -> dict[str, Any]:
@@ -30,7 +33,9 @@ class MilvusSearch:
     """Searches collections made by `storage.milvus_writer`. Connects at the first search."""
 
     def __init__(self, uri: str, *, token: str = "", timeout_seconds: float = 2.0) -> None:
-        self._client = AsyncMilvusClient(uri=uri, token=token, timeout=timeout_seconds)
+        self._client = AsyncMilvusClient(
+            uri=uri, token=token, timeout=timeout_seconds, grpc_options=_GRPC_OPTIONS
+        )
         self._timeout = timeout_seconds
 
     @classmethod
@@ -49,17 +54,30 @@ class MilvusSearch:
         try:
             # The client's own timeout is per call and does not bound its connecting.
             async with asyncio.timeout(self._timeout):
-                found = await self._client.search(
-                    collection,
-                    data=list(np.ascontiguousarray(vectors, dtype=np.float32)),
-                    limit=k,
-                    output_fields=[ID],
-                    search_params=search_params(k),
-                    timeout=self._timeout,
-                )
+                found = await self._search(collection, vectors, k)
         except (MilvusException, grpc.RpcError, TimeoutError) as error:
             raise Unavailable("milvus") from error
         return [hits_of(hits) for hits in found]
+
+    async def _search(self, collection: str, vectors: NDArray[np.float32], k: int) -> Any:  # noqa: ANN401  (pymilvus has no types)
+        async def ask() -> Any:  # noqa: ANN401
+            return await self._client.search(
+                collection,
+                data=list(np.ascontiguousarray(vectors, dtype=np.float32)),
+                limit=k,
+                output_fields=[ID],
+                search_params=search_params(k),
+                timeout=self._timeout,
+            )
+
+        try:
+            return await ask()
+        except MilvusException as error:
+            if error.code != NOT_LOADED:
+                raise
+        # Milvus Lite forgets on a restart which collections were loaded.
+        await self._client.load_collection(collection, timeout=self._timeout)
+        return await ask()
 
     async def ping(self) -> None:
         """Raises `Unavailable` when Milvus does not answer."""

@@ -190,9 +190,6 @@ class World:
         async def answers() -> None:
             await self.cache.state(UserId("nobody"))
 
-        async def settle() -> None:
-            assert self.loaded
-
         return Services(
             recommender=self.recommender,
             watching=self.watching,
@@ -200,7 +197,6 @@ class World:
             health=HealthCheck({"redis": answers}),
             live=self.live,
             ready=lambda: self.ready,
-            settle=settle,
         )
 
     @asynccontextmanager

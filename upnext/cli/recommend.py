@@ -21,7 +21,6 @@ from upnext.cli.context import stores
 from upnext.home import Home, complete
 from upnext.service import fetch
 
-SETTLE_SECONDS = 60.0
 LIMIT = click.option(
     "--limit", type=click.IntRange(1, 100), default=10, show_default=True, help="How many."
 )
@@ -89,13 +88,8 @@ def _answer(
 
 async def _in_process(settings: Settings, ask: Callable[[Recommender], Awaitable[T]]) -> T:
     async with services(settings) as here:
-        try:
-            async with asyncio.timeout(SETTLE_SECONDS):
-                await here.settle()
-        except TimeoutError as error:
-            raise Unavailable(
-                "postgres", "The catalogue or the live model cannot be read: see `upnext doctor`."
-            ) from error
+        if not here.ready():
+            raise Unavailable("postgres", "The catalogue cannot be read: see `upnext doctor`.")
         return await ask(here.recommender)
 
 

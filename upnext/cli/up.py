@@ -1,10 +1,13 @@
 """`upnext up`."""
 
+import os
+import signal
 import sys
 
 import click
 
 from core.settings import load
+from storage.embedded.privilege import die_with_parent
 
 INTERRUPTED = 130
 
@@ -12,7 +15,8 @@ INTERRUPTED = 130
 @click.command()
 @click.option("--host", help="Address to listen on.  [UPNEXT_HOST, 127.0.0.1]")
 @click.option("--port", type=click.IntRange(1, 65535), help="Port.  [UPNEXT_PORT, 8000]")
-def up(host: str | None, port: int | None) -> None:
+@click.option("--with-parent", is_flag=True, help="Stop when the program that started it ends.")
+def up(host: str | None, port: int | None, *, with_parent: bool) -> None:
     """Start everything on this machine and print the address; Ctrl-C stops it.
 
     Servers whose URL is not set (UPNEXT_POSTGRES_URL, UPNEXT_REDIS_URL, UPNEXT_MILVUS_URI,
@@ -25,6 +29,8 @@ def up(host: str | None, port: int | None) -> None:
     """  # noqa: D301
     from upnext.up import run  # noqa: PLC0415 - not for --help
 
+    if with_parent:
+        die_with_parent(signal.SIGTERM, os.getppid())
     chosen = {"host": host, "port": port}
     settings = load().model_copy(update={k: v for k, v in chosen.items() if v is not None})
     if not run(settings):
