@@ -9,6 +9,9 @@ from retrieval.query import Query, candidates
 from retrieval.snapshot import Snapshot
 
 LAST_WATCHED = 5
+# The vectors share the wanted, and asking for twice that makes up for what they find in common
+# and what was watched. A hit costs more than a distance does, so asking each for all is slow.
+SURPLUS = 2
 
 
 class Similar:
@@ -28,7 +31,8 @@ class Similar:
         if not len(vectors):
             return []
         collection = f"content_{query.live.content_revision}"
-        found = await self._search.search(collection, vectors, query.wanted)
+        each = min(query.wanted, SURPLUS * query.wanted // len(vectors))
+        found = await self._search.search(collection, vectors, each)
         rows, scores = interleaved(found, query.snapshot)
         keep = np.flatnonzero(query.allows(rows))[: query.wanted]
         return candidates(query, rows[keep], self.name, scores[keep].tolist())

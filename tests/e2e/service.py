@@ -61,10 +61,11 @@ class Service:
 
     def _read(self, process: subprocess.Popen[str]) -> None:
         assert process.stdout
-        for line in process.stdout:
-            self.output += line
-            if "curl" in line:
-                self._printed.set()
+        with process.stdout as lines:
+            for line in lines:
+                self.output += line
+                if "curl" in line:
+                    self._printed.set()
         self._printed.set()
 
     def stop(self, how: signal.Signals = signal.SIGINT) -> float:

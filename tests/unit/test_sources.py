@@ -170,9 +170,9 @@ async def test_personal_sources_say_when_the_index_is_away() -> None:
 async def test_similar_asks_once_for_the_last_few_watched() -> None:
     search = AskedSearch(INDEX)
     snapshot = catalogue_of(_catalogue()).snapshot
-    query = Query(snapshot, NOW, wanted=7, state=user(*NAMES[:9]), live=VERSION)
+    query = Query(snapshot, NOW, wanted=10, state=user(*NAMES[:9]), live=VERSION)
     await Similar(search).find(query)
-    assert search.asked == [("content_r1", LAST_WATCHED, 7)]
+    assert search.asked == [("content_r1", LAST_WATCHED, 2 * 10 // LAST_WATCHED)]
 
 
 async def test_similar_lets_each_watched_video_have_its_say() -> None:
