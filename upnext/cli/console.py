@@ -25,6 +25,7 @@ from rich.progress import (
 )
 
 LINE_SECONDS = 5.0
+WIDE = 160  # columns of a table that no terminal bounds
 
 console = Console(stderr=True, highlight=False, soft_wrap=True)
 
@@ -58,20 +59,20 @@ class _Lines(Meter):
         self._total = total
         self._began = time.monotonic()
         self._printed = self._began
-        self._last = ""
+        self._message = ""
         console.print(f"{description} ...", markup=False)
 
     def update(self, done: float, message: str = "", total: float | None = None) -> None:
         self._total = total or self._total
-        share = f"{min(1.0, done / self._total):.0%}" if self._total else f"{done:,.0f}"
-        self._last = f"{share} {message}".strip()
+        self._message = message
         if time.monotonic() - self._printed >= LINE_SECONDS:
             self._printed = time.monotonic()
-            console.print(f"{self._description}: {self._last}", markup=False)
+            share = f"{min(1.0, done / self._total):.0%}" if self._total else f"{done:,.0f}"
+            console.print(f"{self._description}: {share} {message}".rstrip(), markup=False)
 
     def finish(self) -> None:
         seconds = time.monotonic() - self._began
-        last = f" ({self._last})" if self._last else ""
+        last = f" ({self._message})" if self._message else ""
         console.print(f"{self._description}: done in {seconds:.1f} s{last}", markup=False)
 
 
@@ -114,4 +115,7 @@ def emit(data: Any, *, as_json: bool, table: Callable[[], RenderableType]) -> No
     if as_json:
         click.echo(msgspec.json.format(msgspec.json.encode(data), indent=2).decode())
     else:
-        Console(highlight=False).print(table())
+        printer = Console(highlight=False)
+        if not printer.is_terminal:
+            printer.width = WIDE
+        printer.print(table())
