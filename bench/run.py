@@ -10,12 +10,12 @@ from pathlib import Path
 
 import click
 import msgspec
-from rich.console import Console
 from rich.table import Table
 
 from bench.service import forget, running, users_with_tokens
 from core.errors import SetupError, UpnextError
 from core.settings import load
+from upnext.cli.console import emit
 
 SCRIPT = Path(__file__).with_name("lists.js")
 K6 = Path(sys.executable).with_name("k6")
@@ -53,7 +53,7 @@ def main(connections: int, seconds: int, file: Path | None) -> None:
         figures = measure(connections, seconds)
     except UpnextError as error:
         raise click.ClickException(str(error)) from error
-    Console().print(_table(figures))
+    emit(figures, as_json=False, table=lambda: _table(figures))
     if file is not None:
         file.write_bytes(msgspec.json.format(msgspec.json.encode(figures), indent=2))
 
