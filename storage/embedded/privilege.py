@@ -3,7 +3,8 @@
 PostgreSQL refuses to run as root, so as root it runs as `nobody`. Its program and its data may lie
 below folders that only root may enter; instead of opening those to everybody, the child keeps one
 capability, to pass through folders (capabilities(7): permitted and inheritable sets survive
-setuid with PR_SET_KEEPCAPS, the ambient set survives exec).
+setuid with KEEP_CAPS, the ambient set survives exec). Programs that ask access(2) first, as initdb
+does, hear of it only under NO_SETUID_FIXUP.
 """
 
 import ctypes
@@ -16,6 +17,9 @@ from pathlib import Path
 
 PR_SET_PDEATHSIG = 1
 PR_SET_KEEPCAPS = 8
+PR_SET_SECUREBITS = 28
+SECBIT_NO_SETUID_FIXUP = 1 << 2
+SECBIT_KEEP_CAPS = 1 << 4
 PR_CAP_AMBIENT = 47
 PR_CAP_AMBIENT_RAISE = 2
 CAP_DAC_OVERRIDE = 1
@@ -79,6 +83,8 @@ def child_setup(
 def _become(account: pwd.struct_passwd, capability: int | None) -> None:
     if _LIBC is not None and capability is not None:
         _LIBC.prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0)
+        # Refused to a root without CAP_SETPCAP, whose folders must then be open to `nobody`.
+        _LIBC.prctl(PR_SET_SECUREBITS, SECBIT_KEEP_CAPS | SECBIT_NO_SETUID_FIXUP, 0, 0, 0)
     os.setgroups([])
     os.setgid(account.pw_gid)
     os.setuid(account.pw_uid)

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import signal
+import subprocess
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from pymilvus import MilvusClient
 from core.errors import SetupError
 from storage.embedded.identity import Identity, Record
 from storage.embedded.postgres import PostgresServer
+from storage.embedded.privilege import child_setup, unprivileged_account
 from storage.embedded.server import EmbeddedServer
 from storage.embedded.stack import SERVERS, EmbeddedStack, StoreName
 
@@ -198,3 +200,25 @@ def test_a_half_made_database_is_made_again(closed_home: Path) -> None:
     with EmbeddedStack(closed_home, ["postgres"]) as stack:
         assert stack.servers["postgres"].answers()
     assert not aside.exists()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root has to become somebody else")
+def test_programs_below_a_closed_folder_can_be_run_as_nobody(tmp_path: Path) -> None:
+    closed = tmp_path / "closed"
+    closed.mkdir(mode=0o700)
+    program = closed / "program"
+    program.write_text("#!/bin/sh\nid -un\n")
+    program.chmod(0o755)
+    setup = child_setup(signal.SIGKILL, unprivileged_account())
+
+    for command in (["test", "-x", str(program)], [str(program)]):
+        done = subprocess.run(  # noqa: S603 - our own file
+            command,
+            preexec_fn=setup,
+            capture_output=True,
+            text=True,
+            check=False,
+            cwd="/",
+        )
+        assert done.returncode == 0, done.stderr
+    assert done.stdout == "nobody\n"
