@@ -213,7 +213,7 @@ def test_programs_below_a_closed_folder_can_be_run_as_nobody(tmp_path: Path) -> 
 
     done = subprocess.run(  # noqa: S603 - our own file
         ["/bin/sh", "-c", f"test -x {program} && exec {program}"],
-        preexec_fn=setup,  # noqa: PLW1509 - nothing else forks here
+        preexec_fn=setup,
         capture_output=True,
         text=True,
         check=False,
