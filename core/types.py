@@ -71,7 +71,8 @@ class UserState:
 
     `recent` is newest first, each video once, at most the configured length (200).
     `watched` holds `hash64` of every video ever watched or rated: uint64, sorted, (n,).
-    `revision` rises with every committed change of the user's history.
+    `revision` rises with every committed change of the user's history, and with the clock: it is
+    above those that an earlier database gave the same user.
     """
 
     user_id: UserId
@@ -119,14 +120,6 @@ class VideoColumns:
     published_day: NDArray[np.float32]
     creator: NDArray[np.int32]
     hashes: NDArray[np.uint64]
-
-
-class Term(msgspec.Struct, frozen=True):
-    """One addend of a score: `contribution = value * weight`."""
-
-    value: float
-    weight: float
-    contribution: float
 
 
 class Weights(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

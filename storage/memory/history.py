@@ -36,8 +36,9 @@ class MemoryHistory:
             if row.key not in self._rows:
                 new.setdefault(row.key, row)
         self._rows |= new
+        now = int(self._clock().timestamp() * 1e6)
         for user_id in {row.user_id for row in new.values()}:
-            self._revisions[user_id] = self._revisions.get(user_id, 0) + 1
+            self._revisions[user_id] = max(self._revisions.get(user_id, 0) + 1, now)
         self._moved |= {row.video_id: self._clock() for row in new.values()}
         users = {row.user_id for row in interactions} & self._revisions.keys()
         revisions = {user_id: self._revisions[user_id] for user_id in users}

@@ -39,14 +39,17 @@ INSERT = text(
     RETURNING event_key
     """
 )
+# Revisions follow the clock (microseconds): Redis may remember those of a database that has since
+# been restored or filled anew, and the new ones must be above them.
 _USERS = text(
     """
     INSERT INTO users (user_id, revision, last_event_at)
-    SELECT user_id, 1, last_event_at FROM unnest(
+    SELECT user_id, CAST(extract(epoch FROM clock_timestamp()) * 1e6 AS bigint), last_event_at
+    FROM unnest(
         CAST(:user_ids AS text[]), CAST(:moments AS timestamptz[])
     ) AS batch (user_id, last_event_at)
     ON CONFLICT (user_id) DO UPDATE SET
-        revision = users.revision + 1,
+        revision = greatest(users.revision + 1, excluded.revision),
         last_event_at = greatest(users.last_event_at, excluded.last_event_at)
     RETURNING user_id, revision
     """

@@ -9,6 +9,7 @@ import msgspec
 import numpy as np
 import pytest
 
+from core.clock import utc_now
 from core.hashing import event_key, hash64_many
 from core.types import AddCounts, Interaction, UserId, UserState, VideoId, Watch
 from storage.memory.history import MemoryHistory
@@ -34,6 +35,7 @@ class Reader(Protocol):
 
 
 Stores = tuple[Writer, Reader]
+A_SECOND = 1e6  # revisions count microseconds
 U1, U2 = UserId("u1"), UserId("u2")
 
 
@@ -55,9 +57,19 @@ async def _events(
 async def test_writing_counts_and_raises_revisions(stores: Stores) -> None:
     writer, _ = stores
     first = await writer.add_many([watch("1", "u1", "a"), watch("2", "u2", "a")])
-    assert first == AddCounts(2, 0, {U1: 1, U2: 1})
-    assert await writer.add_many([watch("3", "u1", "b")]) == AddCounts(1, 0, {U1: 2})
+    assert (first.accepted, first.duplicates, first.revisions.keys()) == (2, 0, {U1, U2})
+    second = await writer.add_many([watch("3", "u1", "b")])
+    assert (second.accepted, second.duplicates, second.revisions.keys()) == (1, 0, {U1})
+    assert second.revisions[U1] > first.revisions[U1]
     assert await writer.count() == 3
+
+
+async def test_revisions_follow_the_clock(stores: Stores) -> None:
+    """So that they rise past those of a database that was there before this one."""
+    writer, _ = stores
+    before = utc_now().timestamp() * 1e6
+    counts = await writer.add_many([watch("1", "u1", "a")])
+    assert before - A_SECOND <= counts.revisions[U1] <= utc_now().timestamp() * 1e6 + A_SECOND
 
 
 async def test_nothing_in_nothing_out(stores: Stores) -> None:
@@ -71,9 +83,9 @@ async def test_nothing_in_nothing_out(stores: Stores) -> None:
 
 async def test_a_repeat_changes_nothing_even_with_another_time(stores: Stores) -> None:
     writer, reader = stores
-    await writer.add_many([watch("1", "u1", "a")])
+    first = await writer.add_many([watch("1", "u1", "a")])
     again = await writer.add_many([watch("1", "u1", "b", hours=9), watch("1", "u1", "c")])
-    assert again == AddCounts(0, 2, {U1: 1})
+    assert again == AddCounts(0, 2, first.revisions)
     state = await reader.state(U1, 10)
     assert state is not None
     assert state.recent == (Watch(VideoId("a"), START, 0.3),)
@@ -82,7 +94,8 @@ async def test_a_repeat_changes_nothing_even_with_another_time(stores: Stores) -
 async def test_a_repeat_inside_a_batch_counts_once(stores: Stores) -> None:
     writer, _ = stores
     rows = [watch("1", "u1", "a"), watch("1", "u1", "b"), watch("2", "u1", "b")]
-    assert await writer.add_many(rows) == AddCounts(2, 1, {U1: 1})
+    counts = await writer.add_many(rows)
+    assert (counts.accepted, counts.duplicates, counts.revisions.keys()) == (2, 1, {U1})
     kept = await writer.find(event_key("test", "1"))
     assert kept is not None
     assert kept.video_id == "a"

@@ -124,6 +124,17 @@ async def test_what_is_made_after_a_forget_is_kept(cache: UserCache, user: UserI
     assert await cache.get_list(user, "m/1/personalized") == b"six"
 
 
+async def test_revisions_of_the_clocks_size_are_told_apart(cache: UserCache, user: UserId) -> None:
+    now = 1_800_000_000_000_001
+    await cache.forget_many({user: now})
+    await cache.put_state(state_of(user, now - 1))
+    assert await cache.state(user) is None
+    await cache.put_state(state_of(user, now))
+    back = await cache.state(user)
+    assert back is not None
+    assert back.revision == now
+
+
 async def test_a_late_forget_leaves_what_is_newer(cache: UserCache, user: UserId) -> None:
     await cache.put_state(state_of(user, 8))
     await cache.forget_many({user: 7})
