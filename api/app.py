@@ -9,6 +9,7 @@ import structlog
 from litestar import Litestar
 
 from api.auth import verifier
+from api.forgetting import Forgetting
 from api.health import HealthCheck
 from api.http import application
 from api.list_cache import ListCache
@@ -97,13 +98,18 @@ async def services(settings: Settings) -> AsyncIterator[Services]:
     """
     async with connected(settings) as stores:
         memory = _memory(settings, stores)
-        following = asyncio.create_task(memory.follower.run())
+        forgetting = Forgetting(stores.cache)
+        tasks = [
+            asyncio.create_task(memory.follower.run()),
+            asyncio.create_task(forgetting.run()),
+        ]
         try:
             await memory.settle()
-            yield _services(settings, stores, memory)
+            yield _services(settings, stores, memory, forgetting)
         finally:
-            following.cancel()
-            await asyncio.wait([following])
+            for task in tasks:
+                task.cancel()
+            await asyncio.wait(tasks)
 
 
 def _memory(settings: Settings, stores: Stores) -> Memory:
@@ -139,7 +145,9 @@ def _load(settings: Settings, version: Version) -> None:
         log.warning("collections_not_loaded", version=version.version, reason=str(error))
 
 
-def _services(settings: Settings, stores: Stores, memory: Memory) -> Services:
+def _services(
+    settings: Settings, stores: Stores, memory: Memory, forgetting: Forgetting
+) -> Services:
     states = States(store=stores.users, cache=stores.cache, recent=settings.state_recent)
     return Services(
         recommender=Recommender(
@@ -149,7 +157,7 @@ def _services(settings: Settings, stores: Stores, memory: Memory) -> Services:
             moment=memory.moment,
         ),
         watching=Watching(
-            interactions=stores.interactions, videos=stores.videos, cache=stores.cache
+            interactions=stores.interactions, videos=stores.videos, forgetting=forgetting
         ),
         models=stores.models,
         health=HealthCheck(stores.probes),

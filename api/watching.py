@@ -6,19 +6,16 @@ from datetime import datetime
 from typing import Protocol
 from uuid import UUID, uuid4
 
-import structlog
-
-from api.ports import InteractionStore, UserCache
+from api.forgetting import Forgetting
+from api.ports import InteractionStore
 from core.clock import Clock, utc_now
-from core.errors import Conflict, InvalidInput, Unavailable, VideoNotFound
+from core.errors import Conflict, InvalidInput, VideoNotFound
 from core.hashing import event_key
 from core.types import Interaction, UserId, Video, VideoId
 from ingest.checks import check_occurred_at, latest_time
 from ingest.weights import watch_weight
 
 LONGEST_KEY = 255
-
-log = structlog.get_logger(__name__)
 
 
 class VideoReader(Protocol):
@@ -57,14 +54,13 @@ class Watching:
         *,
         interactions: InteractionStore,
         videos: VideoReader,
-        cache: UserCache,
+        forgetting: Forgetting,
         clock: Clock = utc_now,
     ) -> None:
         self._interactions = interactions
         self._videos = videos
-        self._cache = cache
+        self._forgetting = forgetting
         self._clock = clock
-        self._owed: dict[UserId, int] = {}
 
     async def record(self, watch: NewWatch, idempotency_key: str | None = None) -> Recorded:
         """Commit a watch; an unknown user is created by it.
@@ -81,7 +77,7 @@ class Watching:
         if not await self._videos.get_many([watch.video_id]):
             raise VideoNotFound(f"The catalogue has no video {watch.video_id}.")
         counts = await self._interactions.add_many([interaction])
-        await self._forget(counts.revisions)
+        await self._forgetting.forget(counts.revisions)  # it is committed: nothing may fail now
         if counts.accepted:
             return Recorded(interaction, duplicate=False)
         return Recorded(await self._earlier(interaction, watch), duplicate=True)
@@ -102,20 +98,6 @@ class Watching:
             video_seconds=watch.video_seconds,
             recommendation_id=watch.recommendation_id,
         )
-
-    async def _forget(self, revisions: dict[UserId, int]) -> None:
-        """Drop the user's state and lists, and those still owed from when the cache was away.
-
-        The watch is committed, so a cache that is away fails nothing.
-        """
-        self._owed |= revisions
-        asked = dict(self._owed)  # others may owe more by the time it is answered
-        try:
-            await self._cache.forget_many(asked)
-        except Unavailable as error:
-            log.warning("lists_not_dropped", users=len(asked), reason=str(error))
-        else:
-            self._owed = dict(self._owed.items() - asked.items())
 
     async def _earlier(self, interaction: Interaction, watch: NewWatch) -> Interaction:
         """What the key was used for. Raises `Conflict` if that is another watch."""

@@ -10,6 +10,7 @@ from uuid import uuid4
 import numpy as np
 from numpy.typing import NDArray
 
+from api.forgetting import Forgetting
 from api.health import HealthCheck
 from api.list_cache import ListCache
 from api.maker import Maker
@@ -137,8 +138,12 @@ class World:
         self.models: Any = Breakable("postgres", self.registry)
         self.video_store: Any = Breakable("postgres", MemoryVideos())
         self.recommender = self._recommender()
+        self.forgetting = Forgetting(self.cache)
         self.watching = Watching(
-            interactions=self.history, videos=self.video_store, cache=self.cache, clock=self.clock
+            interactions=self.history,
+            videos=self.video_store,
+            forgetting=self.forgetting,
+            clock=self.clock,
         )
 
     def clock(self) -> datetime:

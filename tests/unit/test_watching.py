@@ -124,7 +124,7 @@ async def test_with_redis_away_it_is_committed_and_the_lists_are_dropped_later(
     world.cache.away = True
     assert not (await record(world, video_id=VideoId(before))).duplicate
     world.cache.away = False
-    await record(world, user_id=UserId("bob"))
+    await world.forgetting.pay()
     after = await world.recommender.recommend(ANN)
     assert before not in [entry.content_id for entry in after.recommendations]
 

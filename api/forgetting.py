@@ -1,0 +1,78 @@
+"""Drops the kept lists of users whose history changed, later if the cache is away now."""
+
+import asyncio
+from collections.abc import Mapping
+from itertools import islice
+
+import structlog
+
+from api.ports import UserCache
+from core.errors import Unavailable
+from core.types import UserId
+
+MOST_OWED = 100_000  # users; about 20 MB
+CHUNK = 500
+PAUSE_SECONDS = 0.5
+
+log = structlog.get_logger(__name__)
+
+
+class Forgetting:
+    """What could not be dropped is owed, and dropped by `run` soon after the cache is back.
+
+    The debt lives in this process: when it ends first, those lists stay until they expire.
+    """
+
+    def __init__(
+        self,
+        cache: UserCache,
+        *,
+        most_owed: int = MOST_OWED,
+        pause_seconds: float = PAUSE_SECONDS,
+    ) -> None:
+        self._cache = cache
+        self._most_owed = most_owed
+        self._pause_seconds = pause_seconds
+        self._owed: dict[UserId, int] = {}
+
+    async def forget(self, revisions: Mapping[UserId, int]) -> None:
+        """Drop these users' states and lists, now or later; never raises `Unavailable`."""
+        try:
+            await self._cache.forget_many(revisions)
+        except Unavailable as error:
+            given_up = self._owe(revisions)
+            log.warning(
+                "lists_not_dropped", owed=len(self._owed), given_up=given_up, reason=str(error)
+            )
+
+    async def pay(self) -> None:
+        """Drop what is owed. Raises `Unavailable`; what was dropped by then is owed no more."""
+        while chunk := dict(islice(self._owed.items(), CHUNK)):
+            await self._cache.forget_many(chunk)
+            for user_id, revision in chunk.items():
+                if self._owed.get(user_id) == revision:  # else more is owed by now
+                    del self._owed[user_id]
+
+    async def run(self) -> None:
+        """Pay as soon as the cache answers, until cancelled."""
+        while True:
+            await asyncio.sleep(self._pause_seconds)
+            owed = len(self._owed)
+            try:
+                await self.pay()
+            except Unavailable:
+                continue
+            except Exception:
+                log.exception("lists_not_dropped")  # whatever it is, the next round tries again
+                continue
+            if owed:
+                log.info("lists_dropped_late", users=owed)
+
+    def _owe(self, revisions: Mapping[UserId, int]) -> int:
+        """Add to the debt, a user's newest revision; returns how many of the oldest had to go."""
+        for user_id, revision in revisions.items():
+            self._owed[user_id] = max(revision, self._owed.get(user_id, revision))
+        oldest = list(islice(self._owed, max(0, len(self._owed) - self._most_owed)))
+        for user_id in oldest:
+            del self._owed[user_id]
+        return len(oldest)
