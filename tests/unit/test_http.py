@@ -235,11 +235,11 @@ async def test_an_integer_id_is_its_text(world: World, client: TestClient[Litest
 
 
 @pytest.mark.parametrize(
-    ("body", "field"),
+    ("body", "named"),
     [
-        (b"", ""),
-        (b"{", ""),
-        (b"[]", ""),
+        (b"", "data"),
+        (b"{", "truncated"),
+        (b"[]", "Expected `object`"),
         (b"{}", "content_id"),
         (b'{"content_id":"v000","extra":1}', "extra"),
         (b'{"content_id":null}', "content_id"),
@@ -247,18 +247,18 @@ async def test_an_integer_id_is_its_text(world: World, client: TestClient[Litest
         (b'{"content_id":true}', "content_id"),
         (b'{"content_id":"a b"}', "content_id"),
         (b'{"content_id":"v000","watched_seconds":-1}', "watched_seconds"),
-        (b'{"content_id":"v000","watched_seconds":NaN}', ""),
+        (b'{"content_id":"v000","watched_seconds":NaN}', "malformed"),
         (b'{"content_id":"v000","occurred_at":"yesterday"}', "occurred_at"),
         (b'{"content_id":"v000","occurred_at":"2026-01-01T00:00:00"}', "occurred_at"),
         (b'{"content_id":"v000","occurred_at":"9999-01-01T00:00:00Z"}', "occurred_at"),
         (b'{"content_id":"v000","occurred_at":1}', "occurred_at"),
     ],
 )
-def test_invalid_bodies(client: TestClient[Litestar], body: bytes, field: str) -> None:
+def test_invalid_bodies(client: TestClient[Litestar], body: bytes, named: str) -> None:
     headers = {**ADMIN, "Content-Type": "application/json"}
     answer = client.post("/users/ann/watch-history", headers=headers, content=body)
     found = problem(answer, 400, "invalid_parameter")
-    assert field in found["detail"] or field in str(found.get("errors"))
+    assert named in found["detail"]
 
 
 def test_a_body_that_is_not_json_is_415(client: TestClient[Litestar]) -> None:
