@@ -1,6 +1,7 @@
 """Real servers for the tests: each starts when first asked for and ends with the session."""
 
 import asyncio
+import os
 from collections.abc import AsyncIterator, Iterator
 from uuid import uuid4
 
@@ -13,6 +14,17 @@ from core.settings import load
 from storage.embedded.stack import EmbeddedStack, StoreName
 from storage.postgres import migrate
 from storage.postgres.engine import connect, driver_url
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """No setting of whoever runs the tests, no file in the folder they run in."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in list(os.environ):  # noqa: TID251 - cleared, not read
+            if name.startswith(("UPNEXT_", "AWS_")):
+                patch.delenv(name)
+        patch.setenv("UPNEXT_HOME", str(tmp_path_factory.mktemp("home-of-all")))
+        yield
 
 
 def _serve(factory: pytest.TempPathFactory, name: StoreName) -> Iterator[str]:
