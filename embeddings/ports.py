@@ -37,6 +37,10 @@ class ArtifactStore(Protocol):
         """Delete every key under a prefix; none is no error. Raises `Unavailable`."""
         ...
 
+    def probe(self) -> None:
+        """Ask for a sign of life, at the same cost however much is kept. Raises `Unavailable`."""
+        ...
+
 
 class TrainingData(Protocol):
     """The truth, as training reads it: streamed in pages, never whole."""

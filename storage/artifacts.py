@@ -1,5 +1,6 @@
 """The artifact store: a directory, or S3, chosen by the URL."""
 
+import os
 import shutil
 from pathlib import Path
 from typing import Protocol
@@ -18,6 +19,7 @@ class Artifacts(Protocol):
     def fetch(self, key: str, path: Path) -> None: ...  # noqa: D102
     def keys(self, prefix: str) -> list[str]: ...  # noqa: D102
     def delete(self, prefix: str) -> None: ...  # noqa: D102
+    def probe(self) -> None: ...  # noqa: D102
 
 
 def artifact_store(url: str) -> Artifacts:
@@ -67,13 +69,18 @@ class DirectoryArtifacts:
             raise Unavailable("artifacts", f"{key} could not be read: {error}") from error
 
     def keys(self, prefix: str) -> list[str]:
-        """See `ArtifactStore.keys`."""
+        """See `ArtifactStore.keys`; only the prefix's own folder is walked."""
+        folder = self._root / prefix.rpartition("/")[0]
         try:
-            found = [path for path in self._root.rglob("*") if path.is_file()]
+            walk = [
+                Path(parent, name)
+                for parent, _, names in os.walk(folder, onerror=_unless_missing)
+                for name in names
+            ]
         except OSError as error:
-            raise Unavailable("artifacts") from error
-        names = (path.relative_to(self._root).as_posix() for path in found if not _aside(path))
-        return sorted(name for name in names if name.startswith(prefix))
+            raise Unavailable("artifacts", f"{folder} could not be listed: {error}") from error
+        keys = (path.relative_to(self._root).as_posix() for path in walk if not _aside(path))
+        return sorted(key for key in keys if key.startswith(prefix))
 
     def delete(self, prefix: str) -> None:
         """See `ArtifactStore.delete`."""
@@ -84,6 +91,19 @@ class DirectoryArtifacts:
                 _remove_empty(path.parent, self._root)
             except OSError as error:
                 raise Unavailable("artifacts", f"{key} could not be deleted: {error}") from error
+
+    def probe(self) -> None:
+        """See `ArtifactStore.probe`."""
+        try:
+            os.scandir(self._root).close()
+        except OSError as error:
+            raise Unavailable("artifacts", f"{self._root} cannot be listed: {error}") from error
+
+
+def _unless_missing(error: OSError) -> None:
+    """A folder that is not there, or no more, has no keys; any other trouble is raised."""
+    if not isinstance(error, FileNotFoundError):
+        raise error
 
 
 def _copy(source: Path, target: Path) -> None:

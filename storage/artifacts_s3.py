@@ -62,6 +62,11 @@ class S3Artifacts:
             with _mapped(key):
                 self._client.delete_object(Bucket=self._bucket, Key=self._prefix + key)
 
+    def probe(self) -> None:
+        """See `ArtifactStore.probe`."""
+        with _mapped(self.url):
+            self._client.list_objects_v2(Bucket=self._bucket, Prefix=self._prefix, MaxKeys=1)
+
 
 @contextmanager
 def _mapped(key: str) -> Iterator[None]:

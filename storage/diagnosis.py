@@ -85,7 +85,7 @@ async def _quiet(error: Exception) -> None:
 
 
 async def artifacts_version(settings: Settings) -> str:
-    """The store's URL, when its keys can be listed. Raises `Unavailable`, `SetupError`."""
+    """The store's URL, when it answers. Raises `Unavailable`, `SetupError`."""
     store = artifact_store(settings.artifacts_url or "")
-    await asyncio.to_thread(store.keys, "models/")
+    await asyncio.to_thread(store.probe)
     return store.url

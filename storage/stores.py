@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
@@ -57,6 +58,9 @@ async def connected(settings: Settings) -> AsyncIterator[Stores]:
         messages = bus.connect(_given(settings, "bus_url"))
         stack.push_async_callback(messages.close)
         artifacts = artifact_store(_given(settings, "artifacts_url"))
+        # A thread of its own: a store that hangs must not take those that others need.
+        probing = ThreadPoolExecutor(1, "artifacts-probe")
+        stack.callback(probing.shutdown, wait=False, cancel_futures=True)
         yield Stores(
             users=PostgresUsers(engine),
             videos=PostgresVideos(engine),
@@ -72,14 +76,13 @@ async def connected(settings: Settings) -> AsyncIterator[Stores]:
                 "redis": lambda: redis.ping(client),
                 "milvus": search.ping,
                 "bus": messages.ping,
-                "artifacts": lambda: _look_into(artifacts),
+                "artifacts": lambda: _in(probing, artifacts.probe),
             },
         )
 
 
-async def _look_into(artifacts: Artifacts) -> None:
-    """List a folder that is empty: the cheapest question that needs an answer."""
-    await asyncio.to_thread(artifacts.keys, "probe/")
+async def _in(executor: ThreadPoolExecutor, ask: Callable[[], None]) -> None:
+    await asyncio.get_running_loop().run_in_executor(executor, ask)
 
 
 def _given(settings: Settings, field: str) -> str:

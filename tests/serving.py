@@ -199,7 +199,7 @@ class World:
             recommender=self.recommender,
             watching=self.watching,
             models=self.models,
-            health=HealthCheck({"redis": answers}),
+            health=HealthCheck({"redis": answers}, keep_seconds=0),
             live=self.live,
             ready=lambda: self.ready,
         )

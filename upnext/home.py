@@ -47,13 +47,14 @@ class Home:
         self.path = path.expanduser().resolve()
         self.run = self.path / "run"
         self.logs = self.path / "logs"
+        self.artifacts = self.path / "artifacts"
         self.secret_file = self.path / "secret"
         self.stack_file = self.run / "stack.json"
 
     def make(self) -> None:
         """Make its folders. Raises `SetupError` when that is not possible here."""
         try:
-            for folder in (self.path, self.run, self.logs):
+            for folder in (self.path, self.run, self.logs, self.artifacts):
                 folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             self.path.chmod(0o700)
         except OSError as error:
@@ -141,13 +142,14 @@ def endpoints_of(settings: Settings) -> Endpoints:
 
 
 def complete(settings: Settings, home: Home, endpoints: Endpoints) -> Settings:
-    """Fill what is not set from `endpoints` and the home."""
+    """Fill what is not set from `endpoints` and the home, which is made. Raises `SetupError`."""
+    home.make()
     found = {
         "postgres_url": settings.postgres_url or endpoints.postgres_url,
         "redis_url": settings.redis_url or endpoints.redis_url,
         "milvus_uri": settings.milvus_uri or endpoints.milvus_uri,
         "bus_url": settings.bus_url or endpoints.bus_url,
-        "artifacts_url": settings.artifacts_url or (home.path / "artifacts").as_uri(),
+        "artifacts_url": settings.artifacts_url or home.artifacts.as_uri(),
         "jwt_secret": settings.jwt_secret or SecretStr(home.secret()),
         "home": home.path,
     }

@@ -16,7 +16,7 @@ _VERSION = version("upnext")
 
 @get(
     "/health",
-    summary="Each dependency, asked just now",
+    summary="Each dependency, asked within the last second",
     operation_id="health",
     tags=["health"],
     responses={200: answer(Health, "`ok`, or `degraded` when one does not answer.", HEALTH)},

@@ -1,7 +1,9 @@
 """One suite over a directory and S3."""
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import boto3
 import pytest
@@ -91,6 +93,11 @@ def test_delete_takes_the_prefix_and_nothing_else(store: ArtifactStore, file: Pa
     assert store.keys("") == ["models/ab/x"]
 
 
+def test_a_store_that_answers_passes_its_probe(store: ArtifactStore, file: Path) -> None:
+    store.put("key", file)
+    store.probe()
+
+
 def test_a_directory_names_itself(tmp_path: Path) -> None:
     assert artifact_store("file:///tmp/some%20where").url == "file:///tmp/some%20where"
     assert DirectoryArtifacts(tmp_path).url == tmp_path.as_uri()
@@ -110,6 +117,36 @@ def test_a_file_in_the_folders_place_is_unavailable(file: Path) -> None:
     store = DirectoryArtifacts(file)
     with pytest.raises(Unavailable):
         store.put("a/b", file)
+    with pytest.raises(Unavailable):
+        store.keys("")
+    with pytest.raises(Unavailable):
+        store.probe()
+
+
+def test_a_folder_that_is_not_there_is_unavailable_and_without_keys(tmp_path: Path) -> None:
+    store = DirectoryArtifacts(tmp_path / "none")
+    with pytest.raises(Unavailable, match="none"):
+        store.probe()
+    assert store.keys("") == store.keys("models/") == []
+
+
+def test_only_the_folder_of_the_prefix_is_walked(
+    file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = DirectoryArtifacts(tmp_path)
+    for key in ("models/a/x", "models/b/x", "content/1"):
+        store.put(key, file)
+    walked: list[Path] = []
+
+    def walk(folder: Path, **options: Any) -> Iterator[tuple[str, list[str], list[str]]]:
+        for step in os_walk(folder, **options):
+            walked.append(Path(step[0]))
+            yield step
+
+    os_walk = os.walk
+    monkeypatch.setattr("storage.artifacts.os.walk", walk)
+    assert store.keys("models/a/") == ["models/a/x"]
+    assert walked == [tmp_path / "models" / "a"]
 
 
 def test_a_bucket_that_is_not_there_is_unavailable(s3: str, file: Path) -> None:
@@ -118,3 +155,5 @@ def test_a_bucket_that_is_not_there_is_unavailable(s3: str, file: Path) -> None:
         store.put("a/b", file)
     with pytest.raises(Unavailable):
         store.keys("")
+    with pytest.raises(Unavailable):
+        store.probe()

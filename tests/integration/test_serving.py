@@ -41,7 +41,7 @@ def settings(
             "redis_url": redis_url,
             "milvus_uri": milvus_uri,
             "bus_url": nats_url,
-            "artifacts_url": (tmp_path / "artifacts").as_uri(),
+            "artifacts_url": tmp_path.as_uri(),
             "jwt_secret": "a secret of this test only, long enough for an HMAC",
             "redis_timeout_seconds": "2",
         }
