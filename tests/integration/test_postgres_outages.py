@@ -19,35 +19,38 @@ from storage.postgres.videos import PostgresVideos
 pytestmark = pytest.mark.integration
 
 NOBODY = UserId("nobody")
+# A budget of 2 s, which a busy machine keeps, and an end that it keeps too.
+TIMEOUT, BOUND_SECONDS = {"postgres_timeout_seconds": "4"}, 6
 
 
 async def test_a_statement_that_takes_too_long_is_given_up(database_url: str) -> None:
-    engine = connect(load({"postgres_url": database_url, "postgres_timeout_seconds": "0.3"}))
+    engine = connect(load({"postgres_url": database_url, **TIMEOUT}))
     began = time.monotonic()
     with pytest.raises(Unavailable) as caught:
         async with transaction(engine) as connection:
-            await connection.execute(text("SELECT pg_sleep(5)"))
-    assert time.monotonic() - began < 1
+            await connection.execute(text("SELECT pg_sleep(20)"))
+    assert time.monotonic() - began < BOUND_SECONDS
     assert caught.value.dependency == "postgres"
     assert await PostgresUsers(engine).count() == 0
     await engine.dispose()
 
 
 async def test_a_patient_engine_waits(database_url: str) -> None:
-    settings = load({"postgres_url": database_url, "postgres_timeout_seconds": "0.3"})
+    settings = load({"postgres_url": database_url, "postgres_timeout_seconds": "2"})
     engine = connect(settings, patient=True)
     async with transaction(engine) as connection:
-        assert await connection.scalar(text("SELECT 1 FROM pg_sleep(0.6)")) == 1
+        assert await connection.scalar(text("SELECT 1 FROM pg_sleep(2.1)")) == 1
     await engine.dispose()
 
 
 async def test_waiting_for_a_free_connection_ends_too(database_url: str) -> None:
-    small = {"postgres_timeout_seconds": "0.3", "postgres_pool_size": "1"}
-    engine = connect(load({"postgres_url": database_url, **small}))
+    engine = connect(load({"postgres_url": database_url, "postgres_pool_size": "1", **TIMEOUT}))
     async with engine.connect() as held:
         await held.execute(text("SELECT 1"))
+        began = time.monotonic()
         with pytest.raises(Unavailable):
             await PostgresUsers(engine).exists(NOBODY)
+        assert time.monotonic() - began < BOUND_SECONDS
     await engine.dispose()
 
 
@@ -91,7 +94,7 @@ def test_urls_keep_what_they_say() -> None:
 
 
 async def test_a_server_that_hangs_costs_no_more_than_the_time_allowed(database_url: str) -> None:
-    engine = connect(load({"postgres_url": database_url, "postgres_timeout_seconds": "0.8"}))
+    engine = connect(load({"postgres_url": database_url, **TIMEOUT}))
     users = PostgresUsers(engine)
     process = await _backend(engine)
     os.kill(process, signal.SIGSTOP)
@@ -99,7 +102,7 @@ async def test_a_server_that_hangs_costs_no_more_than_the_time_allowed(database_
         began = time.monotonic()
         with pytest.raises(Unavailable):
             await users.exists(NOBODY)
-        assert time.monotonic() - began < 1
+        assert time.monotonic() - began < BOUND_SECONDS
     finally:
         os.kill(process, signal.SIGCONT)
     assert not await users.exists(NOBODY)

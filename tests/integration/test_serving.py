@@ -6,7 +6,6 @@ import sys
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
-from socket import socket
 
 import httpx
 import psutil
@@ -14,6 +13,7 @@ import pytest
 
 from core.settings import Settings, child_environment, load
 from core.types import Video
+from storage.embedded.server import free_port
 from storage.postgres.engine import connect
 from storage.postgres.videos import PostgresVideos
 from tests.catalogues import video
@@ -29,13 +29,10 @@ SERVE = "from core.settings import load; from upnext.serve import run; run(load(
 def settings(
     tmp_path: Path, database_url: str, redis_url: str, milvus_uri: str, nats_url: str
 ) -> Settings:
-    with socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
     return load(
         {
             "home": str(tmp_path),
-            "port": str(port),
+            "port": str(free_port()),
             "workers": "2",
             "postgres_url": database_url,
             "redis_url": redis_url,

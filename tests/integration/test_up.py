@@ -2,29 +2,23 @@
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
 import pytest
 
+from storage.embedded.server import free_port
+from tests.polling import eventually
+from tests.ports import taken_port
 from upnext.home import Home
 
 pytestmark = pytest.mark.integration
 DEADLINE_SECONDS = 30.0
 STOP_SECONDS = 10.0
-
-
-def until(condition: Callable[[], bool], seconds: float = DEADLINE_SECONDS) -> None:
-    """Wait for a condition; fail when it does not come."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.05)
 
 
 @pytest.fixture
@@ -35,20 +29,18 @@ def home(tmp_path: Path) -> Home:
 @pytest.fixture
 def port() -> Iterator[int]:
     """A port of ours: `up` must refuse it while we listen."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        listener.listen()
-        yield listener.getsockname()[1]
+    with taken_port() as port:
+        yield port
 
 
 def start(home: Home, port: int | None = None) -> subprocess.Popen[str]:
-    if port is None:
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            port = free.getsockname()[1]
     return subprocess.Popen(
         [sys.executable, "-m", "upnext", "up"],
-        env={"PATH": os.defpath, "UPNEXT_HOME": str(home.path), "UPNEXT_PORT": str(port)},
+        env={
+            "PATH": os.defpath,
+            "UPNEXT_HOME": str(home.path),
+            "UPNEXT_PORT": str(port or free_port()),
+        },
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -75,7 +67,7 @@ def running(processes: list[psutil.Process]) -> list[psutil.Process]:
 @pytest.mark.parametrize("wish", [signal.SIGINT, signal.SIGTERM])
 def test_stopped_in_the_middle_of_starting(home: Home, wish: signal.Signals) -> None:
     with start(home) as process:
-        until(lambda: serving(home))
+        eventually(lambda: serving(home), seconds=DEADLINE_SECONDS)
         children = family(process)
         began = time.monotonic()
         process.send_signal(wish)
@@ -91,12 +83,12 @@ def test_stopped_in_the_middle_of_starting(home: Home, wish: signal.Signals) -> 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells children of a parent's death")
 def test_killed_in_the_middle_of_starting(home: Home) -> None:
     with start(home) as process:
-        until(lambda: serving(home))
+        eventually(lambda: serving(home), seconds=DEADLINE_SECONDS)
         children = family(process)
         process.kill()
-        until(lambda: not running(children))
+        eventually(lambda: not running(children), seconds=DEADLINE_SECONDS)
     with start(home) as second:
-        until(lambda: serving(home))
+        eventually(lambda: serving(home), seconds=DEADLINE_SECONDS)
         second.send_signal(signal.SIGINT)
         assert second.wait(15) == 130
 
