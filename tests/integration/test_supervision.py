@@ -10,7 +10,7 @@ from core.errors import SetupError
 from storage.embedded.process import ChildProcess
 from upnext.supervision import RESTARTS, Member, Supervisor
 
-pytestmark = pytest.mark.unit
+pytestmark = pytest.mark.integration
 
 
 def ending(log: Path, code: str) -> Member:

@@ -1,11 +1,7 @@
-"""The home: who holds it, what another is told, and what a killed owner leaves."""
+"""The home: who holds it, and what another is told."""
 
 import os
-import signal
 import stat
-import subprocess
-import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -22,15 +18,6 @@ pytestmark = pytest.mark.unit
 @pytest.fixture
 def home(tmp_path: Path) -> Home:
     return Home(tmp_path / "home")
-
-
-@pytest.fixture
-def sleeper() -> Iterator[subprocess.Popen[bytes]]:
-    """A process that would run for a minute."""
-    command = [sys.executable, "-c", "import time; time.sleep(60)"]
-    with subprocess.Popen(command) as process:  # noqa: S603 - the command is ours
-        yield process
-        process.kill()
 
 
 def mode(path: Path) -> int:
@@ -87,33 +74,6 @@ def test_a_stack_whose_owner_ended_is_not_live(home: Home) -> None:
     home.publish(StackFile(owner=Identity(own.pid, own.created - 60), command="", secret=""))
     assert home.stack() is not None
     assert home.live() is None
-
-
-def test_children_of_a_killed_owner_are_ended(home: Home, sleeper: subprocess.Popen[bytes]) -> None:
-    home.make()
-    gone = Identity(os.getpid(), Identity.own().created - 60)
-    child = Identity.of(sleeper.pid)
-    home.publish(StackFile(owner=gone, command="upnext up", secret="", children=(child,)))
-    with home.lock("upnext up"):
-        assert not child.alive
-
-
-def test_a_stranger_with_the_pid_of_a_child_lives_on(
-    home: Home, sleeper: subprocess.Popen[bytes]
-) -> None:
-    home.make()
-    own, child = Identity.own(), Identity.of(sleeper.pid)
-    stranger = Identity(child.pid, child.created - 60)
-    gone = Identity(own.pid, own.created - 60)
-    home.publish(StackFile(owner=gone, command="upnext up", secret="", children=(stranger,)))
-    with home.lock("upnext up"):
-        assert sleeper.poll() is None
-
-
-def test_what_does_not_stop_is_killed(sleeper: subprocess.Popen[bytes]) -> None:
-    deaf = Identity.of(sleeper.pid)
-    deaf.end(signal.SIGCONT, 0.1)
-    assert not deaf.alive
 
 
 def test_an_unreadable_record_is_none(tmp_path: Path) -> None:
