@@ -48,11 +48,11 @@ class Maker:
         """
         name = "popular" if list_type == "personalized" else list_type
         found = await self._retriever.listing(name, _query(state, moment, None))
-        popularity = moment.snapshot.popularity_of
-        row_of = moment.snapshot.row_of
+        first = found.candidates[:LONGEST_LIST]
+        rows = moment.snapshot.rows([entry.video_id for entry in first])
         ranked = [
-            Ranked(entry.video_id, entry.source, popularity(row_of[entry.video_id]))
-            for entry in found.candidates[:LONGEST_LIST]
+            Ranked(entry.video_id, entry.source, moment.snapshot.popularity_of(row))
+            for entry, row in zip(first, rows.tolist(), strict=True)
         ]
         return Made(moment.shown(ranked), _left_out(found.left_out))
 

@@ -1,6 +1,6 @@
 """What is in force as a request begins; it is taken once and kept to the request's end."""
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -42,12 +42,14 @@ class Moment:
         """How many videos of the catalogue may be shown now."""
         return int(np.count_nonzero(self.snapshot.eligible(self.now)))
 
-    def shown(self, ranked: Iterable[Ranked]) -> tuple[Recommended, ...]:
+    def shown(self, ranked: Sequence[Ranked]) -> tuple[Recommended, ...]:
         """Videos of the snapshot as answers show them."""
-        return tuple(self._shown(entry) for entry in ranked)
+        rows = self.snapshot.rows([entry.video_id for entry in ranked])
+        return tuple(
+            self._shown(entry, row) for entry, row in zip(ranked, rows.tolist(), strict=True)
+        )
 
-    def _shown(self, entry: Ranked) -> Recommended:
-        row = self.snapshot.row_of[entry.video_id]
+    def _shown(self, entry: Ranked, row: int) -> Recommended:
         genres = self.snapshot.genres(row)
         return Recommended(
             content_id=entry.video_id,

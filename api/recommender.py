@@ -15,6 +15,7 @@ from api.single_flight import SingleFlight
 from api.states import Found, States
 from core.errors import Unavailable, UserNotFound, VideoNotFound
 from core.types import ListType, UserId, UserState, VideoId
+from retrieval.hash_index import UNKNOWN
 
 log = structlog.get_logger(__name__)
 
@@ -81,7 +82,7 @@ class Recommender:
         moment = self._moment()
         if not moment.loaded:
             made = Made((), frozenset({"catalogue"}))
-        elif video_id not in moment.snapshot.row_of:
+        elif moment.snapshot.rows([video_id])[0] == UNKNOWN:
             raise VideoNotFound(f"The catalogue has no video {video_id}.")
         else:
             made = await self._maker.like(video_id, moment)

@@ -31,6 +31,5 @@ class Catalogue:
         self._swap(with_counters(self.snapshot, counters))
 
     def _swap(self, made: Snapshot) -> None:
-        made.revision = self.snapshot.revision + 1
         made.precompute()  # the writer pays for the sorting, not the next request
         self.snapshot = made

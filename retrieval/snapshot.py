@@ -29,7 +29,7 @@ class _Eligible:
 class Snapshot:
     """n videos by row number, 0 ... n-1. A row number means nothing outside its snapshot.
 
-    Never changes once it is swapped in; `Catalogue` numbers them: `revision` rises with each swap.
+    Never changes once it is swapped in.
     """
 
     def __init__(
@@ -44,8 +44,8 @@ class Snapshot:
         genre_table: NDArray[np.bool_],
         popularity: Popularity,
     ) -> None:
-        # ids, row_of and words are shared with younger snapshots, which only append to them.
-        self.revision = 0
+        # ids, row_of and words are shared with younger snapshots, which only append to them: ask
+        # `rows`, which knows where this one ends.
         self.ids = ids
         self.titles = titles
         self.facts = facts

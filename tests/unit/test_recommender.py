@@ -270,6 +270,17 @@ async def test_similar_with_milvus_away(world: World) -> None:
     assert len(ids(body)) == 10
 
 
+async def test_similar_to_a_video_of_the_next_snapshot(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It came after this request began; the snapshots share their ids."""
+    moment = world.moment()
+    world.catalogue.apply([video("late", "drama")])
+    monkeypatch.setattr(world.recommender, "_moment", lambda: moment)
+    with pytest.raises(VideoNotFound):
+        await world.recommender.similar(VideoId("late"))
+
+
 async def test_similar_to_an_unknown_video(world: World) -> None:
     with pytest.raises(VideoNotFound):
         await world.recommender.similar(VideoId("no-such"))
