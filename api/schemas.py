@@ -1,7 +1,7 @@
 """The bodies of the HTTP contract, field for field."""
 
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import msgspec
 
@@ -48,14 +48,21 @@ class UserList(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SimilarMetadata(msgspec.Struct, frozen=True, kw_only=True):
-    """How a list of similar videos came about."""
+    """How a list of similar videos came about: the fields of a user's list.
+
+    It is made anew for each request and is nobody's own, so some never change.
+    """
 
     recommendation_id: str
+    type: Literal["similar"] = "similar"
     model_version: str | None
     config_version: int
+    cache_hit: bool = False
+    cold_start: bool = False
     degraded: tuple[str, ...]
     generated_at: datetime
     total_count: int
+    next_cursor: str | None = None
 
 
 class SimilarList(msgspec.Struct, frozen=True, kw_only=True):

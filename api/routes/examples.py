@@ -31,12 +31,9 @@ SIMILAR_LIST: dict[str, Any] = {
     "content_id": "1",
     "recommendations": [{**RECOMMENDED, "source": "similar"}],
     "metadata": {
+        **USER_LIST["metadata"],
         "recommendation_id": "5b1e0c9d8a7f4e3d9c8b7a6f5e4d3c2b",
-        "model_version": "content_20260101_000000_9f3a",
-        "config_version": 1,
-        "degraded": [],
-        "generated_at": "2026-01-01T00:00:00Z",
-        "total_count": 1,
+        "type": "similar",
     },
 }
 WATCH: dict[str, Any] = {

@@ -14,6 +14,7 @@ from api.routes.examples import RECEIPT, USER_LIST, WATCH
 from api.schemas import UserList, WatchBody, WatchReceipt
 from api.watching import NewWatch
 from core.types import UserId, VideoId
+from ingest.checks import check_id
 
 IdempotencyKey = Annotated[
     str | None,
@@ -77,7 +78,7 @@ async def watch(
     """Commit a watch."""
     new = NewWatch(
         user_id=UserId(user_id),
-        video_id=VideoId(str(data.content_id)),
+        video_id=VideoId(check_id(str(data.content_id), "content_id")),
         watched_seconds=data.watched_seconds,
         video_seconds=data.video_seconds,
         occurred_at=data.occurred_at,

@@ -163,6 +163,21 @@ def test_a_list_has_the_contracts_fields(client: TestClient[Litestar]) -> None:
     assert body["recommendations"][0]["genre"] == body["recommendations"][0]["genres"][0]
 
 
+def test_similar_videos_have_the_fields_of_a_list(client: TestClient[Litestar]) -> None:
+    listed = client.get("/recs/ann?limit=2", headers=ADMIN).json()
+    similar = client.get(f"/videos/{NAMES[0]}/similar?limit=2", headers=ADMIN).json()
+    assert similar.keys() == {"content_id", "recommendations", "metadata"}
+    assert similar["recommendations"][0].keys() == listed["recommendations"][0].keys()
+    metadata = similar["metadata"]
+    assert metadata.keys() == listed["metadata"].keys()
+    assert (metadata["type"], metadata["cache_hit"], metadata["cold_start"]) == (
+        "similar",
+        False,
+        False,
+    )
+    assert metadata["next_cursor"] is None
+
+
 @pytest.mark.parametrize("user_id", ["a.b:c-d|e@f+g=h~i_J0", "x" * 128, "7"])
 def test_ids_of_the_alphabet_are_read(client: TestClient[Litestar], user_id: str) -> None:
     answer = client.get(f"/recs/{user_id}", headers=ADMIN)
@@ -246,6 +261,7 @@ async def test_an_integer_id_is_its_text(world: World, client: TestClient[Litest
         (b'{"content_id":1.5}', "content_id"),
         (b'{"content_id":true}', "content_id"),
         (b'{"content_id":"a b"}', "content_id"),
+        (b'{"content_id":' + b"1" * 129 + b"}", "content_id"),
         (b'{"content_id":"v000","watched_seconds":-1}', "watched_seconds"),
         (b'{"content_id":"v000","watched_seconds":NaN}', "malformed"),
         (b'{"content_id":"v000","occurred_at":"yesterday"}', "occurred_at"),
