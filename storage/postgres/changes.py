@@ -27,7 +27,30 @@ READ = text(
     LIMIT {_PAGE}
     """  # noqa: S608 (a constant)
 )
-_PRUNE = text("DELETE FROM changes WHERE created_at < :before")
+_LOST = text(
+    """
+    SELECT CAST(CAST(:transaction AS text) AS xid8) > pg_snapshot_xmin(pg_current_snapshot())
+        OR EXISTS (
+            SELECT FROM (
+                SELECT * FROM changes WHERE transaction < pg_snapshot_xmin(pg_current_snapshot())
+                ORDER BY transaction, id LIMIT 1
+            ) AS oldest
+            WHERE id > 1 AND (transaction, id) > (
+                CAST(CAST(:transaction AS text) AS xid8), CAST(:id AS bigint)
+            )
+        )
+    """
+)
+# The newest of the old ones stays, to tell a reader whose cursor is before it what it has missed.
+_PRUNE = text(
+    """
+    DELETE FROM changes WHERE (transaction, id) < (
+        SELECT transaction, id FROM changes WHERE created_at < :before
+        ORDER BY changes.transaction DESC, changes.id DESC LIMIT 1
+    )
+    """
+)
+_EVERYTHING = [Change("video", ()), Change("model", ()), Change("config", ())]
 
 
 async def note(connection: AsyncConnection, change: Change) -> None:
@@ -51,16 +74,22 @@ class PostgresChanges:
 
         A change shows when every writing transaction of the server that began before it has ended:
         about at once, unless a long write is running.
+
+        News of everything comes to a cursor that this database has never given (it is another's,
+        or an older copy) and to one after which changes were pruned.
         """
         place = msgspec.structs.asdict(after) | {"transaction": str(after.transaction)}
         async with transaction(self._engine) as connection:
             rows = (await connection.execute(READ, place)).all()
+            # After the reading, so that what is pruned in between is not missed.
+            if await connection.scalar(_LOST, place):
+                return list(_EVERYTHING), ChangeCursor(await connection.scalar(_HORIZON), 0)
         if not rows:
             return [], after
         changes = [Change(row.kind, tuple(row.keys)) for row in rows]
         return changes, ChangeCursor(rows[-1].transaction, rows[-1].id)
 
     async def prune(self, before: datetime) -> int:
-        """Forget changes older than `before`; how many. A replica away for longer must restart."""
+        """Forget changes older than `before`; how many. Raises `Unavailable`."""
         async with transaction(self._engine) as connection:
             return (await connection.execute(_PRUNE, {"before": before})).rowcount

@@ -116,6 +116,27 @@ async def test_a_change_never_turns_up_behind_a_reader(engine: AsyncEngine) -> N
     assert await changes.read(cursor) == ([], cursor)
 
 
+async def test_a_reader_that_missed_news_is_told_of_everything(engine: AsyncEngine) -> None:
+    changes = PostgresChanges(engine)
+    start = await changes.end()
+    for name in ("a", "b", "c"):
+        await PostgresVideos(engine).upsert_many([Video(id=VideoId(name), title=name)])
+    _, seen = await read_changes(changes, start, 3)
+    assert await changes.prune(utc_now() + timedelta(days=1)) == 2
+    assert await changes.read(seen) == ([], seen)
+    found, cursor = await changes.read(start)
+    assert found == [Change("video", ()), Change("model", ()), Change("config", ())]
+    assert await changes.read(cursor) == ([], cursor)
+
+
+async def test_a_cursor_of_another_database_is_told_of_everything(engine: AsyncEngine) -> None:
+    changes = PostgresChanges(engine)
+    ahead = ChangeCursor((await changes.end()).transaction + 1_000_000, 5)
+    found, cursor = await changes.read(ahead)
+    assert {change.kind for change in found} == {"video", "model", "config"}
+    assert await changes.read(cursor) == ([], cursor)
+
+
 async def test_readers_of_history_do_not_hold_changes_up(engine: AsyncEngine) -> None:
     store, changes = PostgresVideos(engine), PostgresChanges(engine)
     await store.upsert_many([Video(id=VideoId("a"), title="A")])
@@ -137,7 +158,7 @@ async def test_changes_come_in_pages_and_can_be_forgotten(engine: AsyncEngine) -
     assert [change.keys[0] for change in found] == [str(n) for n in range(1001)]
     assert len((await changes.read(ChangeCursor()))[0]) == 1000
     assert await changes.prune(utc_now() - timedelta(days=1)) == 0
-    assert await changes.prune(utc_now() + timedelta(days=1)) == 1001
+    assert await changes.prune(utc_now() + timedelta(days=1)) == 1000
 
 
 async def _ready(models: PostgresModels) -> Model:
