@@ -73,6 +73,22 @@ def driver_url(url: str | None) -> URL:
 
 
 @asynccontextmanager
+async def pool(settings: Settings, *, patient: bool = False) -> AsyncIterator[AsyncEngine]:
+    """As `connect`, for the time of the block."""
+    engine = connect(settings, patient=patient)
+    try:
+        yield engine
+    finally:
+        await engine.dispose()
+
+
+def budget_of(engine: AsyncEngine) -> float | None:
+    """The longest a transaction may take, in seconds; None for a patient one."""
+    seconds: float | None = engine.sync_engine.get_execution_options().get(_BUDGET)
+    return seconds
+
+
+@asynccontextmanager
 async def transaction(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
     """One transaction, committed when the block ends well, within the engine's time.
 
@@ -80,9 +96,8 @@ async def transaction(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
         Unavailable: the server is away or took too long; nothing was written (or, when the answer
             to the commit was lost, all of it: repeat it, every write here bears repeating).
     """
-    budget: float | None = engine.sync_engine.get_execution_options().get(_BUDGET)
     with mapped():
-        async with asyncio.timeout(budget), engine.begin() as connection:
+        async with asyncio.timeout(budget_of(engine)), engine.begin() as connection:
             yield connection
 
 

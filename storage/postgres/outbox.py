@@ -1,5 +1,6 @@
 """Events that wait for the bus: written with their cause, published in order, at least once."""
 
+import asyncio
 from datetime import datetime
 from typing import Any, Protocol
 from uuid import uuid4
@@ -10,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from core.errors import Unavailable
 from core.events import SUBJECTS, CloudEvent, Event
-from storage.postgres.engine import transaction
+from storage.postgres.engine import budget_of, transaction
 
 _PAGE = 100
 
@@ -56,12 +57,15 @@ class PostgresOutbox:
     async def relay(self, bus: Publisher) -> int:
         """Publish what waits, at most 100 events; how many went out.
 
-        One relay works at a time, any other gets 0. Killed between publishing and marking, the
-        next one publishes the same events with the same ids.
+        Sending ends after half of the transaction's time, so that what went out can be marked. One
+        relay works at a time, any other gets 0. Killed between publishing and marking, the next
+        one publishes the same events with the same ids.
 
         Raises:
-            Unavailable: the database or the bus is away; what went out before is marked.
+            Unavailable: the bus is away, or too slow for one event: what went out before is
+                marked. Or the database is away: what went out is published again.
         """
+        budget = budget_of(self._engine)
         async with transaction(self._engine) as connection:
             if not await connection.scalar(_LOCK):
                 return 0
@@ -69,9 +73,12 @@ class PostgresOutbox:
             sent: list[int] = []
             failure: Unavailable | None = None
             try:
-                for row in rows:
-                    await bus.publish(SUBJECTS[row.type], str(row.message_id), _envelope(row))
-                    sent.append(row.id)
+                async with asyncio.timeout(budget and budget / 2):
+                    for row in rows:
+                        await bus.publish(SUBJECTS[row.type], str(row.message_id), _envelope(row))
+                        sent.append(row.id)
+            except TimeoutError:
+                failure = None if sent else Unavailable("bus", "the bus is too slow")
             except Unavailable as error:
                 failure = error  # raised below, after what did go out is marked
             await connection.execute(_MARK, {"ids": sent})
