@@ -34,6 +34,7 @@ class UserEncoder(Protocol):
 class DecayedMean(msgspec.Struct, frozen=True, tag="decayed_mean"):
     """The mean of the watched videos' vectors, the r-th newest weighing `weight * 2^(-r / h)`.
 
+    Videos that the version does not know take no place in the order, here as in training.
     `half_life` h counts watches, not days: it measured better, and a user who comes back after
     a year is met with the taste they left with. `now` has no influence.
     """
@@ -48,8 +49,8 @@ class DecayedMean(msgspec.Struct, frozen=True, tag="decayed_mean"):
     ) -> NDArray[np.float32] | None:
         """See `UserEncoder.encode`."""
         vectors, known = items.take([watch.video_id for watch in recent])
-        weights = np.array([watch.weight for watch in recent], dtype=np.float32)
-        mean = (weights * self.decay(len(recent)))[known] @ vectors
+        weights = np.array([watch.weight for watch in recent], dtype=np.float32)[known]
+        mean = (weights * self.decay(len(weights))) @ vectors
         norm = float(np.linalg.norm(mean))
         return (mean / norm).astype(np.float32) if norm > 0 else None
 

@@ -40,11 +40,11 @@ def test_what_a_watch_says_counts_by_its_weight() -> None:
     assert x / y == pytest.approx(0.5, rel=1e-6)
 
 
-def test_an_unknown_video_leaves_its_place_in_the_decay() -> None:
+def test_an_unknown_video_takes_no_place_in_the_decay() -> None:
     with_unknown = ENCODER.encode(watched((X, 1.0), (VideoId("?"), 1.0), (Y, 1.0)), ITEMS, EPOCH)
     assert with_unknown is not None
     x, y = (float(with_unknown @ ITEMS.take([id_])[0][0]) for id_ in (X, Y))
-    assert x / y == pytest.approx(4.0, rel=1e-6)
+    assert x / y == pytest.approx(2.0, rel=1e-6)
 
 
 @pytest.mark.parametrize("recent", [[], watched((VideoId("?"), 1.0)), watched((X, 0.0))])
