@@ -60,12 +60,13 @@ def publish(writer: VectorWriter, what: Publication, lock: Path, tell: Tell) -> 
     made: list[str] = []
     try:
         with FileLock(lock, timeout=0):
-            _publish(writer, what, made, tell)
+            try:
+                _publish(writer, what, made, tell)
+            except BaseException:  # a stop signal included
+                _drop(writer, made)  # before another publish may complete what was made here
+                raise
     except Timeout as error:
         raise Conflict("Another version is being published: try again when it is.") from error
-    except BaseException:  # a stop signal included
-        _drop(writer, made)
-        raise
 
 
 def _publish(writer: VectorWriter, what: Publication, made: list[str], tell: Tell) -> None:
