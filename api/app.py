@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 
 import structlog
 from litestar import Litestar
@@ -15,6 +16,7 @@ from api.http import application
 from api.list_cache import ListCache
 from api.maker import Maker
 from api.moment import Moment
+from api.promotion import Promotion
 from api.recommender import Recommender
 from api.services import Services
 from api.states import States
@@ -24,7 +26,7 @@ from core.clock import utc_now
 from core.errors import Unavailable
 from core.settings import Settings, load
 from core.types import Model
-from embeddings.version import Version, open_version
+from embeddings.version import Version, keep_versions, open_version
 from retrieval.catalogue import Catalogue
 from retrieval.follower import Follower
 from retrieval.live import LiveConfig, LiveModel
@@ -129,6 +131,7 @@ def _memory(settings: Settings, stores: Stores) -> Memory:
         changes=stores.changes,
         models=stores.models,
         open_version=opened,
+        keep_versions=partial(keep_versions, versions),
         load_config=stores.configs.current,
         poll_seconds=settings.changes_poll_seconds,
         popularity_seconds=settings.popularity_refresh_seconds,
@@ -160,6 +163,7 @@ def _services(
             interactions=stores.interactions, videos=stores.videos, forgetting=forgetting
         ),
         models=stores.models,
+        promotion=Promotion(stores.models, stores.search.collections),
         health=HealthCheck(stores.probes),
         live=memory.live,
         ready=memory.follower.loaded.is_set,

@@ -4,15 +4,18 @@
 written last, `manifest.json` with the checksum of each: a folder without one is no version.
 """
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 from hashlib import file_digest
 from pathlib import Path
+from shutil import rmtree
 from tempfile import TemporaryDirectory
 from uuid import uuid4
 
 import msgspec
 import numpy as np
+from filelock import FileLock
 
 from core.errors import Unavailable
 from core.types import ModelType, VideoId, Weights
@@ -23,6 +26,7 @@ from embeddings.user_encoder import DecayedMean, UserEncoder
 MANIFEST = "manifest.json"
 HASHES, ITEMS, CONTENT = "hashes.npy", "items.npy", "content.npy"
 IDS, ENCODER = "ids.txt", "encoder.json"
+LOCK = ".lock"
 SERVED = (HASHES, ITEMS, CONTENT, ENCODER)
 
 
@@ -116,15 +120,31 @@ def write_version(
 def open_version(store: ArtifactStore, version: str, cache_dir: Path) -> Version:
     """Open a version from `cache_dir/<version>`, fetching what is missing or damaged there.
 
-    Blocking; safe beside other processes that open the same version, since each file is written
-    aside and renamed. The arrays are mapped read-only, so processes share their memory.
+    Blocking; processes of one machine take turns. The arrays are mapped read-only, so processes
+    share their memory.
 
     Raises:
         NotFound: the store has no such version.
         Unavailable: the store did not answer, or holds a damaged file.
     """
-    local = cache_dir / version
-    local.mkdir(parents=True, exist_ok=True)
+    cache_dir.mkdir(parents=True, exist_ok=True)
+    with FileLock(cache_dir / LOCK):
+        return _open(store, version, cache_dir / version)
+
+
+def keep_versions(cache_dir: Path, kept: Collection[str]) -> None:
+    """Delete the local copies of all versions but `kept`.
+
+    Whoever has one of the others open keeps reading it: a mapped file outlives its name.
+    """
+    with FileLock(cache_dir / LOCK):  # nobody is in the middle of opening one
+        for local in cache_dir.iterdir():
+            if local.is_dir() and local.name not in kept:
+                rmtree(local)
+
+
+def _open(store: ArtifactStore, version: str, local: Path) -> Version:
+    local.mkdir(exist_ok=True)
     manifest = _manifest(store, version, local)
     for name in SERVED:
         expected = manifest.files[name]
@@ -160,7 +180,8 @@ def _fetch(store: ArtifactStore, key: str, path: Path, expected: FileEntry | Non
     try:
         store.fetch(key, aside)
         if expected is not None and not _intact(aside, expected):
-            raise Unavailable("artifacts", f"{key} is damaged in the store: publish it again.")
+            advice = "train a new version with `upnext embeddings rebuild`."
+            raise Unavailable("artifacts", f"{key} is damaged in the store: {advice}")
         aside.replace(path)
     finally:
         aside.unlink(missing_ok=True)

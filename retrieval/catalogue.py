@@ -22,9 +22,10 @@ class Catalogue:
         """Start anew with all videos of a build and their counters."""
         self._swap(build.snapshot(counters))
 
-    def apply(self, videos: Sequence[Video]) -> None:
-        """Change or add these videos; of several with one id the last counts."""
-        self._swap(with_videos(self.snapshot, videos))
+    def apply(self, videos: Sequence[Video], counters: Sequence[PopularityRow] = ()) -> None:
+        """Change or add these videos, then set counters; of several with one id the last counts."""
+        made = with_videos(self.snapshot, videos)
+        self._swap(with_counters(made, counters) if counters else made)
 
     def apply_popularity(self, counters: Iterable[PopularityRow]) -> None:
         """Set counters; those of videos that the catalogue does not have are left out."""

@@ -5,20 +5,23 @@ a take-down. Whatever is away, what is known is served on and each loop tries ag
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from datetime import timedelta
 
+import numpy as np
 import structlog
 
 from core.clock import Clock, utc_now
 from core.types import Change, ChangeCursor, Model, RankingConfig, VideoId
 from retrieval.build import Build
 from retrieval.catalogue import Catalogue
+from retrieval.hash_index import UNKNOWN
 from retrieval.live import LiveConfig, LiveHandle, LiveModel
 from retrieval.outages import Outages
 from retrieval.ports import CatalogueReader, ChangeReader, ModelReader
 
 OpenVersion = Callable[[Model], LiveHandle]  # blocking: it is called in a thread
+KeepVersions = Callable[[Collection[str]], None]  # blocking too: the others are deleted
 LoadConfig = Callable[[], Awaitable[RankingConfig]]
 
 LONGEST_PAUSE_SECONDS = 5.0
@@ -46,6 +49,7 @@ class Follower:
         changes: ChangeReader,
         models: ModelReader,
         open_version: OpenVersion,
+        keep_versions: KeepVersions,
         load_config: LoadConfig,
         poll_seconds: float,
         popularity_seconds: float,
@@ -60,6 +64,7 @@ class Follower:
         self._changes = changes
         self._models = models
         self._open_version = open_version
+        self._keep_versions = keep_versions
         self._load_config = load_config
         self._poll_seconds = poll_seconds
         self._popularity_seconds = popularity_seconds
@@ -130,9 +135,16 @@ class Follower:
             return
         ids = list(dict.fromkeys(VideoId(key) for change in changes for key in change.keys))
         for start in range(0, len(ids), MOST_VIDEOS_AT_ONCE):
-            videos = await self._reader.get_many(ids[start : start + MOST_VIDEOS_AT_ONCE])
-            async with self._writing:
-                await asyncio.to_thread(self._catalogue.apply, videos)
+            await self._take_in_page(ids[start : start + MOST_VIDEOS_AT_ONCE])
+
+    async def _take_in_page(self, ids: Sequence[VideoId]) -> None:
+        videos = await self._reader.get_many(ids)
+        rows = self._catalogue.snapshot.rows([video.id for video in videos])
+        added = [videos[at].id for at in np.flatnonzero(rows == UNKNOWN)]
+        # Events may come before their video: such counters moved before the last time we asked.
+        counters = await self._reader.popularity_of(added) if added else []
+        async with self._writing:
+            await asyncio.to_thread(self._catalogue.apply, videos, counters)
 
     async def _follow_popularity(self) -> None:
         await self.loaded.wait()
@@ -151,9 +163,18 @@ class Follower:
         if model is None:
             self._live.swap(None)
         elif self._live.current is None or self._live.current.version != model.version:
-            self._live.swap(await self._opened(model))
-            _log.info("Serving a version.", version=model.version)
+            await self._swap(model)
         self.settled.set()
+
+    async def _swap(self, model: Model) -> None:
+        current = await self._opened(model)
+        self._live.swap(current)
+        self.settled.set()
+        _log.info("Serving a version.", version=model.version)
+        # None after a start: which one a rollback would want is not known then.
+        if (previous := self._live.previous) is not None:
+            kept = (current.version, previous.version)
+            await asyncio.to_thread(self._keep_versions, kept)
 
     async def _opened(self, model: Model) -> LiveHandle:
         before = self._live.previous

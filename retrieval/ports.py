@@ -14,7 +14,9 @@ class VectorSearch(Protocol):
     """Approximate nearest neighbours by inner product."""
 
     async def search(self, collection: str, vectors: NDArray[np.float32], k: int) -> list[Hits]:
-        """The best `k` of `collection` for each of `vectors`, float32 (q, d); fewer if it is small.
+        """The best `k` of `collection` for each of `vectors`, float32 (q, d).
+
+        Fewer come when it is small, or when `k` is more than the index brings in one search.
 
         Raises:
             Unavailable: the index did not answer, or does not have that collection.
@@ -37,6 +39,10 @@ class CatalogueReader(Protocol):
         """Counters that changed at or after `since` (None: all). Raises `Unavailable`."""
         ...
 
+    async def popularity_of(self, ids: Sequence[VideoId]) -> list[PopularityRow]:
+        """Counters of those of `ids` that have any, in any order. Raises `Unavailable`."""
+        ...
+
 
 class ChangeReader(Protocol):
     """News to the replicas, in commit order."""
@@ -46,7 +52,10 @@ class ChangeReader(Protocol):
         ...
 
     async def read(self, after: ChangeCursor) -> tuple[list[Change], ChangeCursor]:
-        """Changes after a cursor and the next cursor. Raises `Unavailable`."""
+        """Changes after a cursor and the next cursor. Raises `Unavailable`.
+
+        A change without keys is news of everything of its kind.
+        """
         ...
 
 

@@ -45,3 +45,7 @@ class MemoryVideos:
     async def popularity(self, since: datetime | None) -> list[PopularityRow]:
         """Counters of the history, as it keeps them."""
         return await self._history.popularity(since)
+
+    async def popularity_of(self, ids: Sequence[VideoId]) -> list[PopularityRow]:
+        """Counters of those of `ids` that have any."""
+        return [row for row in await self.popularity(None) if row.video_id in ids]

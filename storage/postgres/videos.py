@@ -63,6 +63,12 @@ POPULARITY_SINCE = text(
     GROUP BY video_id
     """
 )
+_POPULARITY_OF = text(
+    """
+    SELECT video_id, CAST(sum(watches) AS bigint), log2_sum(log2_slow), log2_sum(log2_fast)
+    FROM popularity WHERE video_id = ANY(CAST(:ids AS text[])) GROUP BY video_id
+    """
+)
 
 
 class PostgresVideos:
@@ -119,6 +125,12 @@ class PostgresVideos:
         parameters = {} if since is None else {"since": since}
         async with transaction(self._engine) as connection:
             return [PopularityRow(*row) for row in await connection.execute(statement, parameters)]
+
+    async def popularity_of(self, ids: Sequence[VideoId]) -> list[PopularityRow]:
+        """Counters of those of `ids` that have any, shards merged. Raises `Unavailable`."""
+        async with transaction(self._engine) as connection:
+            rows = await connection.execute(_POPULARITY_OF, {"ids": list(ids)})
+            return [PopularityRow(*row) for row in rows]
 
 
 def _video(row: Row[Any]) -> Video:

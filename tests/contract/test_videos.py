@@ -53,6 +53,7 @@ class Catalogue(Protocol):
     async def get_many(self, ids: Sequence[VideoId]) -> list[Video]: ...
     async def count(self) -> int: ...
     async def popularity(self, since: datetime | None) -> list[PopularityRow]: ...
+    async def popularity_of(self, ids: Sequence[VideoId]) -> list[PopularityRow]: ...
     def stream(self) -> AsyncIterator[Sequence[Video]]: ...
 
 
@@ -143,3 +144,10 @@ async def test_popularity_since_leaves_out_what_did_not_move(stores: Stores) -> 
     await stores.add([watch("1", "u1", "a")])
     assert [row.video_id for row in await stores.videos.popularity(START)] == ["a"]
     assert await stores.videos.popularity(utc_now() + timedelta(minutes=1)) == []
+
+
+async def test_popularity_of_some_is_as_of_all(stores: Stores) -> None:
+    await stores.add([watch("1", "u1", "a"), watch("2", "u1", "b"), watch("3", "u2", "a")])
+    [everything] = [row for row in await stores.videos.popularity(None) if row.video_id == "a"]
+    assert await stores.videos.popularity_of([VideoId("a"), VideoId("none")]) == [everything]
+    assert await stores.videos.popularity_of([]) == []

@@ -10,7 +10,7 @@ from core.hashing import hash64
 from core.types import VideoId, Weights
 from embeddings.items import item_vectors
 from embeddings.user_encoder import DecayedMean
-from embeddings.version import Fitted, open_version, write_version
+from embeddings.version import Fitted, keep_versions, open_version, write_version
 from storage.artifacts import DirectoryArtifacts
 
 pytestmark = pytest.mark.unit
@@ -120,3 +120,17 @@ def test_many_may_open_it_at_once(
     for one in opened:
         np.testing.assert_array_equal(one.items.vectors, fitted.items.vectors)
     assert sorted(path.name for path in (tmp_path / "cache" / NAME).iterdir()) == FILES
+
+
+def test_other_local_copies_are_deleted_and_open_ones_stay_readable(
+    store: DirectoryArtifacts, fitted: Fitted, tmp_path: Path
+) -> None:
+    write(store, fitted)
+    cache = tmp_path / "cache"
+    opened = open_version(store, NAME, cache)
+    keep_versions(cache, [NAME])
+    assert (cache / NAME / "items.npy").exists()
+    keep_versions(cache, ["content_2"])
+    assert not (cache / NAME).exists()
+    np.testing.assert_array_equal(opened.items.vectors, fitted.items.vectors)
+    assert len(open_version(store, NAME, cache).items) == 40
