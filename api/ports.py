@@ -82,6 +82,10 @@ class ModelRegistry(Protocol):
     ) -> list[Model]:
         """Models, newest first. Raises `Unavailable`."""
         ...
+    async def previous(self) -> Model | None:
+        """The model that `rollback` would make live, if there is one. Raises `Unavailable`."""
+        ...
+
 
     async def promote(self, model_id: str) -> Model:
         """Make a `ready` or `retired` model live in one transaction.

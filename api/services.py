@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from api.health import HealthCheck
 from api.ports import ModelRegistry
+from api.promotion import Promotion
 from api.recommender import Recommender
 from api.watching import Watching
 from retrieval.live import LiveModel
@@ -20,6 +21,7 @@ class Services:
     recommender: Recommender
     watching: Watching
     models: ModelRegistry
+    promotion: Promotion
     health: HealthCheck
     live: LiveModel
     ready: Callable[[], bool]

@@ -151,7 +151,7 @@ class RankingConfig(msgspec.Struct, frozen=True, kw_only=True):
     hard_age_seconds: int = 3600
 
 
-ModelType = Literal["content"]
+ModelType = Literal["als", "sequence", "content"]
 ModelStatus = Literal[
     "queued", "training", "evaluating", "publishing", "ready", "live", "retired", "rejected",
     "failed", "cancelled",

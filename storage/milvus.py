@@ -83,10 +83,14 @@ class MilvusSearch:
         """Raises `Unavailable` when Milvus does not answer."""
         try:
             async with asyncio.timeout(self._timeout):
-                await self._client.list_collections(timeout=self._timeout)
+                return list(await self._client.list_collections(timeout=self._timeout))
         except (MilvusException, grpc.RpcError, TimeoutError) as error:
             raise Unavailable("milvus") from error
 
+        await self.collections()
+
+    async def collections(self) -> list[str]:
+        """Names of all collections. Raises `Unavailable`."""
     async def close(self) -> None:
         """Close the connection."""
         await self._client.close()

@@ -15,6 +15,7 @@ from api.health import HealthCheck
 from api.list_cache import ListCache
 from api.maker import Maker
 from api.moment import Moment
+from api.promotion import Promotion
 from api.recommender import Recommender
 from api.services import Services
 from api.states import States
@@ -97,6 +98,9 @@ class Registry:
             if model_type in (None, model.model_type) and status in (None, model.status)
         ]
 
+    async def previous(self) -> Model | None:
+        return None
+
     async def promote(self, model_id: str) -> Model:
         if (await self.get(model_id)).status != "ready":
             raise Conflict("It is not ready.")
@@ -104,6 +108,16 @@ class Registry:
 
     async def rollback(self) -> Model:
         raise Conflict("There is no model to go back to.")
+
+
+class Published:
+    """An index that has these collections."""
+
+    def __init__(self, names: set[str]) -> None:
+        self.names = names
+
+    async def collections(self) -> set[str]:
+        return self.names
 
 
 def vectors_by_genre() -> NDArray[np.float32]:
@@ -134,6 +148,8 @@ class World:
         self.history: Any = Breakable("postgres", self.history_store)
         self.cache: Any = Breakable("redis", MemoryUserCache(self.clock))
         self.search: Any = Breakable("milvus", MemorySearch(index))
+        self.published = {"videos_content_1", "videos_content_2"}
+        self.index: Any = Breakable("milvus", Published(self.published))
         self.registry = Registry()
         self.models: Any = Breakable("postgres", self.registry)
         self.video_store: Any = Breakable("postgres", MemoryVideos())
@@ -199,6 +215,7 @@ class World:
             recommender=self.recommender,
             watching=self.watching,
             models=self.models,
+            promotion=Promotion(self.models, self.index.collections),
             health=HealthCheck({"redis": answers}, keep_seconds=0),
             live=self.live,
             ready=lambda: self.ready,

@@ -75,7 +75,7 @@ async def one(services: Given, model_id: ModelIdInPath) -> ASGIResponse:
 )
 async def promote(services: Given, model_id: ModelIdInPath) -> ASGIResponse:
     """Flip to this model."""
-    return json(model_body(await services.models.promote(model_id)))
+    return json(model_body(await services.promotion.promote(model_id)))
 
 
 @post(
@@ -93,7 +93,7 @@ async def promote(services: Given, model_id: ModelIdInPath) -> ASGIResponse:
 )
 async def rollback(services: Given) -> ASGIResponse:
     """Flip back."""
-    return json(model_body(await services.models.rollback()))
+    return json(model_body(await services.promotion.rollback()))
 
 
 HANDLERS = (find, one, promote, rollback)

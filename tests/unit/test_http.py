@@ -314,6 +314,9 @@ def test_models(client: TestClient[Litestar]) -> None:
     }
     ready = client.get("/recs/models?status=ready&model_type=content", headers=ADMIN).json()
     assert [model["id"] for model in ready["models"]] == ["m2"]
+    for other in ("als", "sequence"):
+        answer = client.get(f"/recs/models?model_type={other}", headers=ADMIN)
+        assert (answer.status_code, answer.json()) == (200, {"models": []})
     assert client.get("/recs/models/m1", headers=ADMIN).json()["status"] == "live"
     assert client.post("/recs/models/m2/promote", headers=ADMIN).status_code == 200
     problem(client.post("/recs/models/m1/promote", headers=ADMIN), 409, "conflict")
@@ -333,6 +336,15 @@ def test_with_postgres_away_writes_and_models_are_503_and_lists_are_not(
     problem(answer, 503, "unavailable")
     for _, path in (*OWN, VIDEO):
         assert client.get(path, headers=ADMIN).status_code == 200
+
+
+def test_promotion_needs_the_index(world: World, client: TestClient[Litestar]) -> None:
+    world.index.away = True
+    problem(client.post("/recs/models/m2/promote", headers=ADMIN), 503, "unavailable")
+    world.index.away = False
+    world.published.clear()
+    answer = problem(client.post("/recs/models/m2/promote", headers=ADMIN), 409, "conflict")
+    assert "no vectors" in answer["detail"]
 
 
 def test_a_fault_of_ours_tells_nothing(

@@ -1,9 +1,11 @@
-"""Going live and going back: the registry flips one row, the replicas follow."""
+"""Going live and going back from the terminal."""
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
+from api.promotion import Promotion
 from core.clock import utc_now
-from core.errors import Conflict
 from core.settings import Settings
 from core.types import Model
 from storage.milvus_writer import MilvusWriter
@@ -12,21 +14,9 @@ from storage.postgres.models import PostgresModels
 
 
 async def promote(settings: Settings, model_id: str) -> Model:
-    """Make a model live whose collections the index has.
-
-    Raises:
-        ModelNotFound: no such model.
-        Conflict: it is not `ready` or `retired`, or its collections are gone.
-        Unavailable: nothing changed.
-    """
-    engine = connect(settings)
-    registry = PostgresModels(engine, utc_now)
-    try:
-        model = await registry.get(model_id)
-        await asyncio.to_thread(_check_published, settings, model)
-        return await registry.promote(model_id)
-    finally:
-        await engine.dispose()
+    """See `Promotion.promote`."""
+    async with _promotion(settings) as promotion:
+        return await promotion.promote(model_id)
 
 
 async def promote_first(settings: Settings, model: Model) -> Model:
@@ -40,26 +30,26 @@ async def promote_first(settings: Settings, model: Model) -> Model:
 
 
 async def rollback(settings: Settings) -> Model:
-    """Make the model live that was live before. Raises `Conflict`, `Unavailable`."""
+    """See `Promotion.rollback`."""
+    async with _promotion(settings) as promotion:
+        return await promotion.rollback()
+
+
+@asynccontextmanager
+async def _promotion(settings: Settings) -> AsyncIterator[Promotion]:
     engine = connect(settings)
-    registry = PostgresModels(engine, utc_now)
     try:
-        previous = await registry.previous()
-        if previous is not None:  # without one the registry refuses, and says why
-            await asyncio.to_thread(_check_published, settings, previous)
-        return await registry.rollback()
+        yield Promotion(
+            PostgresModels(engine, utc_now), lambda: asyncio.to_thread(_collections, settings)
+        )
     finally:
         await engine.dispose()
 
 
-def _check_published(settings: Settings, model: Model) -> None:
+def _collections(settings: Settings) -> list[str]:
+    """By the patient client: the index may still be busy with what was just published."""
     writer = MilvusWriter.of(settings)
     try:
-        there = f"videos_{model.version}" in writer.collections()
+        return writer.collections()
     finally:
         writer.close()
-    if model.status in {"ready", "retired"} and not there:
-        raise Conflict(
-            f"The index has no vectors of model {model.id}: train a new one with "
-            "`upnext embeddings rebuild`."
-        )
