@@ -3,12 +3,17 @@
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from core.errors import SetupError
+
+
+def _url(description: str) -> Any:  # noqa: ANN401  (as `Field`)
+    """A URL that may hold a password: it is not shown."""
+    return Field(None, description=description, repr=False)
 
 
 class Settings(BaseSettings):
@@ -21,12 +26,12 @@ class Settings(BaseSettings):
     port: int = Field(8000, ge=1, le=65535, description="Port the API listens on.")
     workers: int = Field(2, ge=1, le=64, description="API worker processes.")
 
-    postgres_url: str | None = Field(None, description="postgresql://user:password@host/database")
-    redis_url: str | None = Field(None, description="redis://host:6379/0 or unix:///path.sock")
-    milvus_uri: str | None = Field(None, description="http://host:19530")
+    postgres_url: str | None = _url("postgresql://user:password@host/database")
+    redis_url: str | None = _url("redis://host:6379/0 or unix:///path.sock")
+    milvus_uri: str | None = _url("http://host:19530")
     milvus_token: SecretStr | None = Field(None, description="user:password of Milvus, if any.")
-    bus_url: str | None = Field(None, description="nats://host:4222")
-    artifacts_url: str | None = Field(None, description="s3://bucket/prefix or file:///folder")
+    bus_url: str | None = _url("nats://host:4222")
+    artifacts_url: str | None = _url("s3://bucket/prefix or file:///folder")
 
     jwt_secret: SecretStr | None = Field(None, description="HS256 secret, 32 bytes or more.")
     jwt_issuer: str | None = Field(None, description="Required `iss` of tokens, if set.")

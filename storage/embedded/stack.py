@@ -2,7 +2,7 @@
 
 from collections.abc import Collection
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import Literal, Self
@@ -35,12 +35,15 @@ FIELDS: dict[StoreName, str] = {
 
 @dataclass(frozen=True, slots=True)
 class Endpoints:
-    """Addresses of the servers that were started, None for the others."""
+    """Addresses of the servers that were started, None for the others.
 
-    postgres_url: str | None = None
-    redis_url: str | None = None
-    milvus_uri: str | None = None
-    bus_url: str | None = None
+    They may hold passwords, so they are not shown.
+    """
+
+    postgres_url: str | None = field(default=None, repr=False)
+    redis_url: str | None = field(default=None, repr=False)
+    milvus_uri: str | None = field(default=None, repr=False)
+    bus_url: str | None = field(default=None, repr=False)
 
 
 class EmbeddedStack:

@@ -92,3 +92,11 @@ def test_settings_of_the_environment_win(home: Home) -> None:
     assert filled.artifacts_url == (home.path / "artifacts").as_uri()
     assert filled.jwt_secret is not None
     assert filled.jwt_secret.get_secret_value() == home.secret()
+
+
+def test_a_password_inside_an_address_is_not_shown() -> None:
+    url = "scheme://me:hush@host"
+    stack = StackFile(
+        owner=Identity.own(), command="upnext up", secret="", endpoints=Endpoints(*[url] * 4)
+    )
+    assert "hush" not in repr(stack)

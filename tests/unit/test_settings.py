@@ -31,5 +31,12 @@ def test_a_child_sees_the_same_settings(monkeypatch: pytest.MonkeyPatch) -> None
     assert load() == settings
 
 
+@pytest.mark.parametrize(
+    "name", ["postgres_url", "redis_url", "milvus_uri", "bus_url", "artifacts_url"]
+)
+def test_a_password_inside_a_url_is_not_in_the_representation(name: str) -> None:
+    assert "hush" not in repr(load({name: "scheme://me:hush@host"}))
+
+
 def test_a_secret_is_not_in_the_representation() -> None:
     assert "hush" not in repr(load({"jwt_secret": "hush" * 8}))
