@@ -105,8 +105,12 @@ def config() -> OpenAPIConfig:
 
 @get("/openapi.json", include_in_schema=False, media_type="application/json")
 async def document(request: Request[Any, Any, Any]) -> bytes:
-    """The document; the framework keeps it once it is made."""
-    return msgspec.json.encode(request.app.openapi_schema.to_schema())
+    """The document, made when it is first asked for and kept."""
+    state = request.app.state
+    if "document" not in state:
+        state.document = msgspec.json.encode(request.app.openapi_schema.to_schema())
+    made: bytes = state.document
+    return made
 
 
 def page_assets() -> Router:

@@ -405,6 +405,14 @@ def test_the_document_is_openapi_31_and_complete(client: TestClient[Litestar]) -
     assert document["components"]["securitySchemes"]["bearer"]["scheme"] == "bearer"
 
 
+def test_the_document_is_made_once(
+    client: TestClient[Litestar], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = client.get("/openapi.json")
+    monkeypatch.delattr(Litestar, "openapi_schema")
+    assert client.get("/openapi.json").content == first.content
+
+
 def test_the_page_needs_nothing_from_elsewhere(client: TestClient[Litestar]) -> None:
     page = client.get("/docs")
     assert page.headers["content-type"].startswith("text/html")
