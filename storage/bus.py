@@ -58,6 +58,15 @@ def connect(url: str) -> Bus:
     return NatsBus(url)
 
 
+async def setup(url: str) -> None:
+    """Create the streams of the bus at `url` that are not there. Raises as `Bus.setup`."""
+    bus = connect(url)
+    try:
+        await bus.setup()
+    finally:
+        await bus.close()
+
+
 class NatsBus:
     """`Bus` over JetStream.
 
@@ -79,7 +88,7 @@ class NatsBus:
                 )
             except nats.js.errors.NoStreamResponseError as error:
                 raise Unavailable(
-                    "bus", f"the bus has no stream for {subject}: `upnext up` creates it"
+                    "bus", f"the bus has no stream for {subject}: run `upnext bus setup`"
                 ) from error
 
     async def setup(self) -> None:

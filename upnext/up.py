@@ -74,7 +74,7 @@ class Up:
         self._check_machine()
         self._start_servers(running)
         migrate.upgrade(self.settings.postgres_url or "")
-        asyncio.run(_create_streams(self.settings))
+        asyncio.run(bus.setup(self.settings.bus_url or ""))
         self._publish()
         fill(self.settings)
         self._start_processes(running)
@@ -112,7 +112,7 @@ class Up:
             ChildProcess(name, self.home.logs / f"{name}.log") for name in ("worker", "api")
         )
         self.members = (
-            Member(worker, partial(self._spawn, worker, "worker")),
+            Member(worker, partial(self._spawn, worker, "worker"), needed=False),
             Member(api, partial(self._spawn, api, "serve")),
         )
         running.callback(stop_together, (api, worker), CHILD_STOP_SECONDS)
@@ -165,15 +165,6 @@ class Up:
             f"Its documentation: {address}/docs. Its logs: {self.home.logs}\n"
             f"Stop it with Ctrl-C, or: kill {Identity.own().pid}"
         )
-
-
-async def _create_streams(settings: Settings) -> None:
-    """The bus's streams, where events wait; those that are there stay as they are."""
-    connection = bus.connect(settings.bus_url or "")
-    try:
-        await connection.setup()
-    finally:
-        await connection.close()
 
 
 def address_of(settings: Settings) -> str:

@@ -3,10 +3,12 @@
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
 from core.errors import SetupError, Unavailable
 from storage.bus import Bus, connect
 from storage.embedded.stack import EmbeddedStack
+from upnext.cli import main
 
 pytestmark = pytest.mark.integration
 
@@ -48,3 +50,13 @@ async def test_it_is_used_again_when_it_is_back(tmp_path: Path) -> None:
     with stack:
         await _publish(bus)
     await bus.close()
+
+
+def test_the_command_makes_the_streams(
+    nats_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("UPNEXT_HOME", str(tmp_path))
+    monkeypatch.setenv("UPNEXT_BUS_URL", nats_url)
+    for _ in range(2):
+        result = CliRunner().invoke(main, ["bus", "setup"])
+        assert (result.exit_code, result.stdout) == (0, "Streams: ANALYTICS, RECS\n")

@@ -17,7 +17,9 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from core.clock import utc_now
 from core.errors import Unavailable
 from core.events import CloudEvent, ModelTrainingCompleted, ModelTrainingStarted
+from core.settings import load
 from storage.bus import Bus, connect
+from storage.postgres.engine import pool
 from storage.postgres.models import PostgresModels
 from storage.postgres.outbox import PostgresOutbox
 
@@ -117,6 +119,31 @@ async def test_a_bus_that_goes_away_keeps_the_rest_for_later(engine: AsyncEngine
     ]
 
 
+async def test_what_a_slow_bus_took_is_not_sent_again(database_url: str) -> None:
+    async with pool(
+        load({"postgres_url": database_url, "postgres_timeout_seconds": "2"})
+    ) as engine:
+        await failed_run(engine)
+        after = Recorder()
+
+        class Slow(Recorder):
+            async def publish(self, subject: str, message_id: str, payload: bytes) -> None:
+                if self.sent:
+                    await asyncio.Event().wait()
+                await super().publish(subject, message_id, payload)
+
+        class Stuck(Recorder):
+            async def publish(self, *_: object) -> None:
+                await asyncio.Event().wait()
+
+        outbox = PostgresOutbox(engine)
+        with pytest.raises(Unavailable, match="too slow"):
+            await outbox.relay(Stuck())
+        assert await outbox.relay(Slow()) == 1
+        assert await outbox.relay(after) == 1
+        assert [event.type for _, _, event in after.sent] == ["ModelTrainingCompleted"]
+
+
 async def test_one_relay_works_at_a_time(engine: AsyncEngine) -> None:
     await failed_run(engine)
     outbox, other = PostgresOutbox(engine), Recorder()
@@ -184,6 +211,6 @@ async def test_streams_are_made_once_and_then_left_alone(
 
 
 async def test_a_subject_without_a_stream_says_what_to_do(bus: Bus) -> None:
-    with pytest.raises(Unavailable, match="upnext up") as caught:
+    with pytest.raises(Unavailable, match="upnext bus setup") as caught:
         await bus.publish("elsewhere.thing", "1", b"{}")
     assert caught.value.dependency == "bus"

@@ -1,6 +1,7 @@
 """Children that end by themselves are started again, not for ever."""
 
 import sys
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -54,3 +55,16 @@ def test_a_full_disk_is_said(tmp_path: Path) -> None:
     member.start()
     wait(member)
     assert "The disk is full" in str(member.child.failed("ended at its start"))
+
+
+def test_one_that_is_not_needed_is_given_up_alone(tmp_path: Path) -> None:
+    member = replace(ending(tmp_path / "log", "print('no luck')"), needed=False)
+    lines: list[str] = []
+    supervisor = Supervisor([member], lines.append)
+    member.start()
+    for _ in range(RESTARTS + 1):
+        wait(member)
+        supervisor.check()
+    supervisor.check()
+    assert len(lines) == RESTARTS + 1
+    assert lines[-1].startswith("Going on without it: worker ended 4 times")

@@ -4,7 +4,6 @@ A command raises `UpnextError` and prints nothing itself when something goes wro
 place that turns errors into one line on stderr and exit code 1.
 """
 
-import errno
 import importlib
 import signal
 import sys
@@ -18,12 +17,14 @@ import click
 
 from core.errors import UpnextError
 from core.settings import load
+from upnext import disk
 
 COMMANDS = {
     "up": ("upnext.cli.up:up", "Start everything on this machine."),
     "serve": ("upnext.cli.serve:serve", "Serve the HTTP API."),
     "worker": ("upnext.cli.worker:worker", "Run background work."),
     "migrate": ("upnext.cli.migrate:migrate", "Bring the database up or down to a revision."),
+    "bus": ("upnext.cli.bus:bus", "Create the streams of the message bus."),
     "token": ("upnext.cli.token:token", "Print a token for the service of this home."),
     "doctor": ("upnext.cli.doctor:doctor", "Check every dependency and say what is wrong."),
     "import": ("upnext.cli.imports:import_", "Import videos and their history."),
@@ -68,8 +69,8 @@ class LazyGroup(click.Group):
 
 def _unexpected(error: Exception) -> str:
     """Keep the traceback in a file, say where; a full disk has no room for one."""
-    if isinstance(error, OSError) and error.errno == errno.ENOSPC:
-        return "The disk is full: free some space and try again."
+    if disk.is_full(error):
+        return disk.FULL
     text = "".join(traceback.format_exception(error))
     try:
         folder = load().home.resolve() / "logs"
