@@ -2,6 +2,7 @@
 
 import json
 import shlex
+import shutil
 import subprocess
 from collections import defaultdict
 from collections.abc import Iterator
@@ -11,11 +12,13 @@ import pytest
 
 from core.types import Interaction
 from ingest.demo import read_demo
-from tests.e2e.lists import check_lists, ids, list_of, mean_overlap
+from tests.e2e.lists import check_lists, check_moves, ids, list_of, mean_overlap, moves
+from tests.e2e.load import Load
 from tests.e2e.service import Service
 from tests.polling import eventually
 
-pytestmark = pytest.mark.e2e
+# The time of the first test includes the first start.
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(400)]
 
 
 @pytest.fixture(scope="module")
@@ -24,7 +27,9 @@ def client(demo: Service) -> Iterator[httpx.Client]:
         yield client
 
 
-def watched_in_demo() -> dict[str, set[str]]:
+@pytest.fixture(scope="module")
+def watched() -> dict[str, set[str]]:
+    """Who has watched what in the demo data."""
     watched = defaultdict(set)
     _, events = read_demo()
     for event in events.items:
@@ -33,6 +38,7 @@ def watched_in_demo() -> dict[str, set[str]]:
     return dict(watched)
 
 
+@pytest.mark.skipif(shutil.which("curl") is None, reason="needs curl")
 def test_the_printed_command_works_as_pasted(demo: Service) -> None:
     done = subprocess.run(  # noqa: S603 - the command that the start printed
         shlex.split(demo.printed_curl()), capture_output=True, text=True, check=True, timeout=10
@@ -40,9 +46,35 @@ def test_the_printed_command_works_as_pasted(demo: Service) -> None:
     assert json.loads(done.stdout)["recommendations"]
 
 
-def test_every_user_gets_a_list_of_their_own(client: httpx.Client) -> None:
-    lists = check_lists(client, watched_in_demo())
+def test_every_user_gets_a_list_of_their_own(
+    client: httpx.Client, watched: dict[str, set[str]]
+) -> None:
+    lists = check_lists(client, watched)
     assert mean_overlap(lists) < 0.25
+
+
+def test_a_watch_takes_the_video_off_and_moves_the_list_toward_it(
+    client: httpx.Client, watched: dict[str, set[str]]
+) -> None:
+    fewest = sorted(watched, key=lambda user: (len(watched[user]), user))
+    check_moves(moves(client, fewest[:100]))
+
+
+def test_similar_videos_are_of_the_same_theme(
+    client: httpx.Client, watched: dict[str, set[str]]
+) -> None:
+    themes = sorted({theme(video_id) for videos in watched.values() for video_id in videos})
+    assert len(themes) == 20
+    for name in themes:
+        found = ids(client.get(f"/videos/{name}-017/similar").json())
+        assert len(set(found)) == 10
+        assert f"{name}-017" not in found
+        assert sum(theme(video_id) == name for video_id in found) >= 8, (name, found)
+
+
+def theme(video_id: str) -> str:
+    """`pottery` of `pottery-017`."""
+    return video_id.rpartition("-")[0]
 
 
 def test_a_stranger_gets_a_cold_start_list(client: httpx.Client) -> None:
@@ -68,24 +100,25 @@ def test_health_names_every_dependency(client: httpx.Client) -> None:
 
 
 def test_promote_and_roll_back_are_followed_without_a_failed_request(
-    demo: Service, client: httpx.Client
+    demo: Service, client: httpx.Client, watched: dict[str, set[str]]
 ) -> None:
     first = list_of(client, "stranger")["metadata"]["model_version"]
     second = demo.json("train", "content")
     assert second["status"] == "ready"
     assert list_of(client, "stranger")["metadata"]["model_version"] == first
 
-    live = client.post(f"/recs/models/{second['id']}/promote").json()
-    assert (live["id"], live["status"], live["live"]) == (second["id"], "live", True)
-    eventually(
-        lambda: list_of(client, "stranger")["metadata"]["model_version"] == second["version"]
-    )
-    again = client.post(f"/recs/models/{second['id']}/promote")
-    assert (again.status_code, again.json()["code"]) == (409, "conflict")
+    with Load(client, sorted(watched)) as load:
+        eventually(lambda: load.last(20) == {first})
+        live = client.post(f"/recs/models/{second['id']}/promote").json()
+        assert (live["id"], live["status"], live["live"]) == (second["id"], "live", True)
+        eventually(lambda: load.last(40) == {second["version"]}, seconds=30)
+        again = client.post(f"/recs/models/{second['id']}/promote")
+        assert (again.status_code, again.json()["code"]) == (409, "conflict")
 
-    assert client.post("/recs/models/rollback").json()["version"] == first
-    eventually(lambda: list_of(client, "stranger")["metadata"]["model_version"] == first)
-    assert client.post("/recs/models/rollback").status_code == 409
+        assert client.post("/recs/models/rollback").json()["version"] == first
+        eventually(lambda: load.last(40) == {first}, seconds=30)
+        assert client.post("/recs/models/rollback").status_code == 409
+    assert set(load.answers) == {first, second["version"]}
 
 
 def test_the_terminal_shows_lists_through_the_running_service(demo: Service) -> None:

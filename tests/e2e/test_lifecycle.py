@@ -1,7 +1,7 @@
 """Starting, stopping, and what is left behind, with real processes."""
 
+import shutil
 import signal
-import socket
 from pathlib import Path
 
 import psutil
@@ -9,6 +9,7 @@ import pytest
 
 from tests.e2e.service import Service
 from tests.polling import eventually
+from tests.ports import taken_port
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(400)]
 
@@ -27,8 +28,10 @@ def alive(processes: list[psutil.Process]) -> list[psutil.Process]:
     ]
 
 
-def test_a_life_of_starts_stops_and_crashes(tmp_path: Path) -> None:
+def test_a_life_of_starts_stops_and_crashes(demo: Service, tmp_path: Path) -> None:
     service = Service(tmp_path / "home")
+    # The vectors of the demo's texts: this is about processes, not about encoding them again.
+    shutil.copytree(demo.home / "artifacts" / "content", service.home / "artifacts" / "content")
     service.start()
     try:
         beside = service.run("up", check=False)
@@ -57,10 +60,8 @@ def test_a_life_of_starts_stops_and_crashes(tmp_path: Path) -> None:
 
 
 def test_a_taken_port_is_one_sentence(tmp_path: Path) -> None:
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        taken.listen()
-        service = Service(tmp_path / "home", port=taken.getsockname()[1])
+    with taken_port() as port:
+        service = Service(tmp_path / "home", port=port)
         done = service.run("up", check=False)
     assert done.returncode == 1
     assert "UPNEXT_PORT" in done.stderr
