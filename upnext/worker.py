@@ -14,16 +14,17 @@ import structlog
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from core.clock import utc_now
-from core.errors import SetupError, UpnextError
+from core.errors import SetupError, Unavailable
 from core.settings import Settings
 from storage import bus
 from storage.postgres.changes import PostgresChanges
-from storage.postgres.engine import connect
+from storage.postgres.engine import pool
 from storage.postgres.outbox import PostgresOutbox
 from upnext.jobs.sweep import sweep
 
 RELAY_SECONDS = 0.5
 SWEEP_SECONDS = 60.0
+LONGEST_PAUSE_SECONDS = 300.0
 STOP_SECONDS = 1.5
 NEWS_KEPT = timedelta(days=7)
 
@@ -42,22 +43,22 @@ def run(settings: Settings) -> None:
 async def _until_told(settings: Settings) -> None:
     if settings.bus_url is None:
         raise SetupError("UPNEXT_BUS_URL is not set: set it, or start with `upnext up`.")
-    publisher, engine = bus.connect(settings.bus_url), connect(settings)
+    publisher = bus.connect(settings.bus_url)
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    working = asyncio.create_task(work(settings, engine, publisher))
-    told = asyncio.create_task(stop.wait())
-    _log.info("The worker is running.")
-    try:
-        await asyncio.wait((working, told), return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        _leave_within(STOP_SECONDS)
-        await _end(told)
-        await _end(working)
-        await publisher.close()
-        await engine.dispose()
-        _log.info("The worker has stopped.")
+    async with pool(settings) as engine:
+        working = asyncio.create_task(work(settings, engine, publisher))
+        told = asyncio.create_task(stop.wait())
+        _log.info("The worker is running.")
+        try:
+            await asyncio.wait((working, told), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            _leave_within(STOP_SECONDS, code=int(working.done()))  # it ends only by a fault
+            await _end(told)
+            await _end(working)
+            await publisher.close()
+            _log.info("The worker has stopped.")
 
 
 async def work(settings: Settings, engine: AsyncEngine, publisher: bus.Bus) -> None:
@@ -84,9 +85,9 @@ async def work(settings: Settings, engine: AsyncEngine, publisher: bus.Bus) -> N
         group.create_task(repeat("pruning", prune, SWEEP_SECONDS))
 
 
-def _leave_within(seconds: float) -> None:
+def _leave_within(seconds: float, *, code: int) -> None:
     """Bound the stop: a deletion may wait for Milvus in a thread, the next sweep redoes it."""
-    last_resort = threading.Timer(seconds, os._exit, (0,))
+    last_resort = threading.Timer(seconds, os._exit, (code,))
     last_resort.daemon = True
     last_resort.start()
 
@@ -101,21 +102,22 @@ async def _end(task: asyncio.Task[Any]) -> None:
 async def repeat(name: str, step: Callable[[], Awaitable[None]], seconds: float) -> None:
     """Do `step` every so many seconds, for ever.
 
-    A dependency that is away is one log line when it goes and one when it is back; what is not
-    worth repeating ends the process, for whoever supervises it to see.
+    A dependency that is away is one log line when it goes and one when it is back. Any other
+    failure is logged each time and tried again after pauses that grow, while other steps go on.
     """
-    away = False
+    away, pause = False, seconds
     while True:
         try:
             await step()
-        except UpnextError as error:
-            if not error.retryable:
-                raise
+        except Unavailable as error:
             if not away:
                 _log.warning("Waiting for a dependency.", work=name, reason=str(error))
             away = True
+        except Exception as error:  # noqa: BLE001  (whatever it is, the rest of the work goes on)
+            pause = min(pause * 2, max(seconds, LONGEST_PAUSE_SECONDS))
+            _log.error("A step failed.", work=name, again_in=pause, exc_info=error)
         else:
             if away:
                 _log.info("The dependency is back.", work=name)
-            away = False
-        await asyncio.sleep(seconds)
+            away, pause = False, seconds
+        await asyncio.sleep(pause)
