@@ -14,7 +14,7 @@ from threading import Event
 from core.errors import SetupError
 from core.settings import Settings
 from core.types import UserId
-from storage.postgres.engine import connect
+from storage.postgres.engine import pool
 from storage.postgres.users import PostgresUsers
 from storage.redis.client import connect as connect_redis
 from upnext.home import Home, complete
@@ -69,11 +69,8 @@ def users_with_tokens(settings: Settings) -> list[dict[str, str]]:
 
 
 async def _users(settings: Settings) -> list[UserId]:
-    engine = connect(settings, patient=True)
-    try:
+    async with pool(settings, patient=True) as engine:
         return [user async for page in PostgresUsers(engine).stream() for user in page]
-    finally:
-        await engine.dispose()
 
 
 def forget(settings: Settings, user_ids: list[str]) -> None:

@@ -11,7 +11,8 @@ from sqlalchemy import text
 from core.errors import Unavailable
 from core.settings import Settings
 from storage.artifacts import artifact_store
-from storage.postgres.engine import connect, transaction
+from storage.milvus import token_of
+from storage.postgres.engine import pool, transaction
 from storage.redis.client import connect as connect_redis
 from storage.redis.client import mapped
 
@@ -21,12 +22,8 @@ ASK_POSTGRES = text("SHOW server_version")
 
 async def postgres_version(settings: Settings) -> str:
     """Such as `PostgreSQL 18.1`. Raises `Unavailable`, `SetupError`."""
-    engine = connect(settings)
-    try:
-        async with transaction(engine) as connection:
-            return f"PostgreSQL {(await connection.execute(ASK_POSTGRES)).scalar_one()}"
-    finally:
-        await engine.dispose()
+    async with pool(settings) as engine, transaction(engine) as connection:
+        return f"PostgreSQL {(await connection.execute(ASK_POSTGRES)).scalar_one()}"
 
 
 async def redis_version(settings: Settings) -> str:
@@ -44,7 +41,7 @@ async def redis_version(settings: Settings) -> str:
 
 async def milvus_version(settings: Settings) -> str:
     """Such as `Milvus 2.6.16`. Raises `Unavailable`."""
-    token = settings.milvus_token.get_secret_value() if settings.milvus_token else ""
+    token = token_of(settings)
 
     def ask() -> str:
         client = MilvusClient(settings.milvus_uri or "", token=token, timeout=SECONDS)

@@ -17,11 +17,16 @@ from core.types import Hits, VideoId
 logging.getLogger("pymilvus").setLevel(logging.CRITICAL)
 
 ID, VECTOR = "id", "vector"
-MAX_K = 16_384  # Milvus refuses more
+MAX_K = 16_384  # Milvus refuses more: who asks for more gets that many
 MIN_EF = 128
 # An idle client's pings every 10 s, pymilvus's default, make Milvus Lite hang up on it.
 _GRPC_OPTIONS = {"grpc.keepalive_permit_without_calls": False}
 NOT_LOADED = 101  # the same code on Milvus Lite, 2.3 and 2.6
+
+
+def token_of(settings: Settings) -> str:
+    """What Milvus asks for: `user:password`, empty when it asks for nothing."""
+    return settings.milvus_token.get_secret_value() if settings.milvus_token else ""
 
 
 def search_params(k: int) -> dict[str, Any]:
@@ -41,9 +46,10 @@ class MilvusSearch:
     @classmethod
     def of(cls, settings: Settings) -> "MilvusSearch":
         """The search of `settings.milvus_uri`."""
-        token = settings.milvus_token.get_secret_value() if settings.milvus_token else ""
         return cls(
-            settings.milvus_uri or "", token=token, timeout_seconds=settings.milvus_timeout_seconds
+            settings.milvus_uri or "",
+            token=token_of(settings),
+            timeout_seconds=settings.milvus_timeout_seconds,
         )
 
     async def search(self, collection: str, vectors: NDArray[np.float32], k: int) -> list[Hits]:
@@ -81,16 +87,16 @@ class MilvusSearch:
 
     async def ping(self) -> None:
         """Raises `Unavailable` when Milvus does not answer."""
+        await self.collections()
+
+    async def collections(self) -> list[str]:
+        """Names of all collections. Raises `Unavailable`."""
         try:
             async with asyncio.timeout(self._timeout):
                 return list(await self._client.list_collections(timeout=self._timeout))
         except (MilvusException, grpc.RpcError, TimeoutError) as error:
             raise Unavailable("milvus") from error
 
-        await self.collections()
-
-    async def collections(self) -> list[str]:
-        """Names of all collections. Raises `Unavailable`."""
     async def close(self) -> None:
         """Close the connection."""
         await self._client.close()

@@ -5,6 +5,7 @@ from pymilvus import MilvusClient, MilvusException
 
 from core.errors import Unavailable
 from core.settings import Settings
+from storage.milvus import token_of
 
 
 def load_collections(settings: Settings, collections: list[str]) -> None:
@@ -15,10 +16,10 @@ def load_collections(settings: Settings, collections: list[str]) -> None:
     Raises:
         Unavailable: Milvus did not answer.
     """
-    token = settings.milvus_token.get_secret_value() if settings.milvus_token else ""
     seconds = settings.milvus_timeout_seconds
     try:
-        client = MilvusClient(uri=settings.milvus_uri or "", token=token, timeout=seconds)
+        uri, token = settings.milvus_uri or "", token_of(settings)
+        client = MilvusClient(uri=uri, token=token, timeout=seconds)
         try:
             for collection in sorted({*client.list_collections(timeout=seconds)} & {*collections}):
                 client.load_collection(collection, timeout=seconds)

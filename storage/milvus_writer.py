@@ -12,7 +12,7 @@ from pymilvus import DataType, MilvusClient, MilvusException
 from core.errors import Unavailable
 from core.settings import Settings
 from core.types import Hits
-from storage.milvus import ID, VECTOR, hits_of, search_params
+from storage.milvus import ID, VECTOR, hits_of, search_params, token_of
 
 ID_LENGTH = 128
 BATCH_BYTES = 8_000_000  # gRPC refuses messages of 64 MB; beyond 8 MB a batch gains nothing
@@ -38,8 +38,7 @@ class MilvusWriter:
     @classmethod
     def of(cls, settings: Settings) -> "MilvusWriter":
         """The writer of `settings.milvus_uri`."""
-        token = settings.milvus_token.get_secret_value() if settings.milvus_token else ""
-        return cls(settings.milvus_uri or "", token=token)
+        return cls(settings.milvus_uri or "", token=token_of(settings))
 
     def collections(self) -> list[str]:
         """Names of all collections, sorted."""

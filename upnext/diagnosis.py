@@ -13,7 +13,7 @@ from core.settings import Settings
 from storage import diagnosis
 from storage.embedded.milvus import LITE_VIDEOS
 from storage.postgres import migrate
-from storage.postgres.engine import connect
+from storage.postgres.engine import pool
 from storage.postgres.models import PostgresModels
 from storage.postgres.videos import PostgresVideos
 from upnext.home import FREE_BYTES, Home
@@ -96,12 +96,9 @@ def _revision(settings: Settings) -> Finding:
 
 
 async def _contents(settings: Settings, *, lite: bool) -> list[Finding]:
-    engine = connect(settings)
-    try:
+    async with pool(settings) as engine:
         videos = await PostgresVideos(engine).count()
         model = await PostgresModels(engine, utc_now).live()
-    finally:
-        await engine.dispose()
     return [_catalogue(videos, lite=lite), _model(model.version if model else None)]
 
 

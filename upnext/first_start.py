@@ -21,11 +21,13 @@ from core.settings import Settings, child_environment
 from core.types import UserId
 from storage.embedded.privilege import child_setup
 from storage.model_status import RUN_STEPS
-from storage.postgres.engine import connect
+from storage.postgres.engine import pool
 from storage.postgres.models import PostgresModels
 from storage.postgres.users import PostgresUsers
 from storage.postgres.videos import PostgresVideos
 from upnext.cli.console import console
+from upnext.home import Home
+from upnext.jobs.train import fail_orphans
 
 STEP_STOP_SECONDS = 5.9  # with the servers' time below the 10 s that stopping may take
 POLL_SECONDS = 0.5
@@ -46,13 +48,10 @@ def inventory(settings: Settings) -> Inventory:
 
 
 async def _inventory(settings: Settings) -> Inventory:
-    engine = connect(settings, patient=True)
-    try:
+    async with pool(settings, patient=True) as engine:
         videos = await PostgresVideos(engine).count()
         live = await PostgresModels(engine, utc_now).live()
         return Inventory(videos, live is not None, await _first_user(engine))
-    finally:
-        await engine.dispose()
 
 
 async def _first_user(engine: AsyncEngine) -> UserId | None:
@@ -71,11 +70,11 @@ def fill(settings: Settings) -> None:
         SetupError: a step failed; its own message is on stderr.
     """
     # The mark stays when the import is killed in its middle: what it left is no catalogue yet.
-    mark = settings.home / "run" / "demo-import"
+    # An import that ends well takes it away, this one or one of the user's own data.
+    mark = Home(settings.home).demo_mark
     if inventory(settings).videos == 0 or mark.exists():
         mark.touch()
         _step(settings, "import", "demo")
-        mark.unlink()
     if not inventory(settings).model:
         asyncio.run(_await_runs(settings))
     if not inventory(settings).model:
@@ -83,18 +82,16 @@ def fill(settings: Settings) -> None:
 
 
 async def _await_runs(settings: Settings) -> None:
-    """Wait until no training run is under way: one that was killed is given up after a minute."""
-    engine = connect(settings, patient=True)
-    models, said = PostgresModels(engine, utc_now), False
-    try:
+    """Wait until no training run is under way: one killed elsewhere is given up after a minute."""
+    async with pool(settings, patient=True) as engine:
+        models, said = PostgresModels(engine, utc_now), False
+        await fail_orphans(models)
         while any(model.status in RUN_STEPS for model in await models.find()):
             if not said:
                 console.print("Waiting for a training run, at most a minute if it was killed ...")
             said = True
-            await models.fail_stale()
             await asyncio.sleep(POLL_SECONDS)
-    finally:
-        await engine.dispose()
+            await fail_orphans(models)
 
 
 def _step(settings: Settings, *arguments: str) -> None:

@@ -49,6 +49,7 @@ class Home:
         self.logs = self.path / "logs"
         self.artifacts = self.path / "artifacts"
         self.secret_file = self.path / "secret"
+        self.demo_mark = self.run / "demo-import"
         self.stack_file = self.run / "stack.json"
 
     def make(self) -> None:

@@ -7,6 +7,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from upnext.cli import main
+from upnext.home import Home
 
 pytestmark = pytest.mark.integration
 
@@ -42,6 +43,19 @@ def test_a_script_gets_the_report_as_json(folder: Path) -> None:
         "warnings": [],
     }
     assert "Importing videos.ndjson" in result.stderr
+
+
+def test_data_of_the_user_ends_what_is_left_of_a_killed_demo_import(folder: Path) -> None:
+    home = Home(folder / "home")
+    home.make()
+    home.demo_mark.touch()
+    file = folder / "videos.ndjson"
+    file.write_text('{"id":2}\n')
+    assert upnext("videos", file).exit_code == 1
+    assert home.demo_mark.exists()
+    file.write_text('{"id":1,"title":"One"}\n')
+    assert upnext("videos", file).exit_code == 0
+    assert not home.demo_mark.exists()
 
 
 def test_a_person_gets_a_table_and_all_rejects_in_a_file(folder: Path) -> None:

@@ -23,6 +23,7 @@ from ingest.sequences import read_pairs, read_titles
 from ingest.video_files import read_videos
 from upnext.cli.console import Meter, emit, progress
 from upnext.cli.context import stores
+from upnext.home import Home
 from upnext.imports import import_feeds
 
 SHOWN_REJECTS = 10
@@ -138,6 +139,7 @@ def _run(
     emit(report, as_json=as_json, table=lambda: _table(report, rejects))
     if report.rejected and not (report.accepted or report.duplicates):
         raise click.exceptions.Exit(1)
+    Home(settings.home).demo_mark.unlink(missing_ok=True)
 
 
 @contextmanager

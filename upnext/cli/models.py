@@ -10,7 +10,7 @@ from rich.table import Table
 from core.clock import utc_now
 from core.settings import Settings
 from core.types import Model
-from storage.postgres.engine import connect
+from storage.postgres.engine import pool
 from storage.postgres.models import PostgresModels
 from upnext.cli.console import emit
 from upnext.cli.context import stores
@@ -103,16 +103,10 @@ def _details(model: Model) -> Table:
 
 
 async def _find(settings: Settings) -> list[Model]:
-    engine = connect(settings)
-    try:
+    async with pool(settings) as engine:
         return await PostgresModels(engine, utc_now).find()
-    finally:
-        await engine.dispose()
 
 
 async def _get(settings: Settings, model_id: str) -> Model:
-    engine = connect(settings)
-    try:
+    async with pool(settings) as engine:
         return await PostgresModels(engine, utc_now).get(model_id)
-    finally:
-        await engine.dispose()

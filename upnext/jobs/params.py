@@ -2,6 +2,7 @@
 
 from dataclasses import asdict
 from datetime import datetime
+from pathlib import Path
 from platform import node
 from typing import Any
 
@@ -14,6 +15,8 @@ from embeddings.text import REVISION
 from storage.embedded.identity import Identity
 
 SEED = 1
+BOOT = Path("/proc/sys/kernel/random/boot_id")
+PID_NAMESPACE = Path("/proc/self/ns/pid")
 
 
 def config_of(settings: Settings) -> ContentConfig:
@@ -27,13 +30,21 @@ def params(settings: Settings, start: datetime | None, end: datetime | None) -> 
     `content_revision` is read by the sweep, `owner` by `owner_has_ended`.
     """
     asked: dict[str, Any] = {"start": start, "end": end, "content_revision": REVISION, "seed": SEED}
-    asked["owner"] = {"host": node(), **asdict(Identity.own())}
+    asked["owner"] = {"place": _place(), **asdict(Identity.own())}
     return {**msgspec.to_builtins(asked), **msgspec.to_builtins(config_of(settings))}
 
 
 def owner_has_ended(model: Model) -> bool:
-    """Whether the process that follows this run ended; False where this machine cannot know."""
-    owner = model.params.get("owner")
-    if owner is None or owner["host"] != node():
+    """Whether the process that follows this run ended; False where this process cannot know."""
+    owner = model.params.get("owner", {})
+    if owner.get("place") != _place():
         return False
     return not Identity(owner["pid"], owner["created"]).alive
+
+
+def _place() -> str:
+    """Where process numbers mean the same: a container or a machine, until it is started anew."""
+    try:
+        return f"{BOOT.read_text().strip()} {PID_NAMESPACE.readlink()}"
+    except OSError:  # no Linux
+        return node()

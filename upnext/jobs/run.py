@@ -23,7 +23,7 @@ from embeddings.user_encoder import DecayedMean
 from embeddings.version import Fitted, write_version
 from storage.artifacts import artifact_store
 from storage.milvus_writer import MilvusWriter
-from storage.postgres.engine import connect
+from storage.postgres.engine import pool
 from storage.postgres.interactions import PostgresInteractions
 from storage.postgres.videos import PostgresVideos
 from upnext.jobs.keys import snapshot_key
@@ -80,8 +80,7 @@ def run(settings: Settings, request: Request, report: Callable[[Report], None]) 
 async def _read(
     settings: Settings, request: Request, store: ArtifactStore, tell: Tell
 ) -> tuple[Catalogue, Histories]:
-    engine = connect(settings, patient=True)
-    try:
+    async with pool(settings, patient=True) as engine:
         videos = PostgresVideos(engine)
         _check_enough(await videos.count())
         catalogue = await read_catalogue(videos.stream())
@@ -92,8 +91,6 @@ async def _read(
             snapshot = Path(folder) / "snapshot.parquet"
             histories = await read_histories(pages, row_of, snapshot)
             store.put(snapshot_key(request.model_id), snapshot)
-    finally:
-        await engine.dispose()
     return catalogue, histories
 
 

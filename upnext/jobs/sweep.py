@@ -12,7 +12,7 @@ from embeddings.text import REVISION
 from embeddings.version import folder
 from storage.artifacts import artifact_store
 from storage.milvus_writer import MilvusWriter
-from storage.postgres.engine import connect
+from storage.postgres.engine import pool
 from storage.postgres.models import PostgresModels
 from upnext.jobs.keys import snapshot_key
 from upnext.jobs.ports import VectorWriter
@@ -30,15 +30,13 @@ async def sweep(settings: Settings) -> Swept:
     """Delete what belongs to models that ended longer ago than the grace period.
 
     The live version, the one before it, those that are ready and those being made stay. Killed
-    at any point, the next sweep goes on where it was. Only what the registry knows is deleted,
-    so that two services may share a Milvus or a bucket.
+    at any point, the next sweep goes on where it was. Only what the registry knows is deleted.
 
     Raises:
         Unavailable: a store did not answer; the rest is swept the next time.
     """
-    engine = connect(settings)
-    registry = PostgresModels(engine, utc_now)
-    try:
+    async with pool(settings) as engine:
+        registry = PostgresModels(engine, utc_now)
         await registry.fail_stale()
         gone = await registry.sweepable(settings.sweep_grace_seconds)
         if not gone:
@@ -49,8 +47,6 @@ async def sweep(settings: Settings) -> Swept:
         for model in gone:
             await registry.mark_swept(model.id)
         return swept
-    finally:
-        await engine.dispose()
 
 
 def _delete(settings: Settings, gone: list[Model], kept: list[Model]) -> Swept:

@@ -17,7 +17,8 @@ from core.clock import utc_now
 from core.errors import Unavailable, UpnextError
 from core.settings import Settings, child_environment
 from core.types import Model, ModelStatus, ModelType, Progress
-from storage.postgres.engine import connect
+from storage.model_status import RUN_STEPS
+from storage.postgres.engine import pool
 from storage.postgres.models import PostgresModels
 from upnext.jobs.messages import Failure, Message, Outcome, Report, Request
 from upnext.jobs.params import owner_has_ended, params
@@ -28,7 +29,7 @@ STOP_SECONDS = 2.0
 LAST_WORD_SECONDS = 60.0
 STOPPED_WORD_SECONDS = 2.0  # who stops us may not wait for long
 LINE_BYTES = 1_000_000
-STEPS: tuple[ModelStatus, ...] = ("queued", "training", "evaluating", "publishing")
+STEPS = tuple(RUN_STEPS)
 OFFLINE = {"HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false"}
 
 OnProgress = Callable[[Progress], None]
@@ -51,10 +52,9 @@ async def train(
         Conflict: a run of that type is going on.
         Unavailable: PostgreSQL did not answer, so that nothing could be begun or ended.
     """
-    engine = connect(settings)
-    registry = PostgresModels(engine, utc_now)
-    try:
-        await _fail_orphans(registry, model_type)
+    async with pool(settings) as engine:
+        registry = PostgresModels(engine, utc_now)
+        await fail_orphans(registry)
         model, token = await registry.create(model_type, params(settings, start, end))
         request = Request(
             model_id=model.id,
@@ -65,8 +65,6 @@ async def train(
             end=end,
         )
         return await _Run(registry, model, token, on_progress).through(settings, request)
-    finally:
-        await engine.dispose()
 
 
 class _Run:
@@ -170,9 +168,9 @@ class _Run:
         return await _insist(partial(update, status="failed", error=reason), seconds)
 
 
-async def _fail_orphans(registry: PostgresModels, model_type: ModelType) -> None:
-    """End the runs of killed commands of this machine, which would be waited for otherwise."""
-    running = [model for step in STEPS for model in await registry.find(model_type, step)]
+async def fail_orphans(registry: PostgresModels) -> None:
+    """End stale runs, and those of killed commands of this machine without waiting for them."""
+    running = [model for step in STEPS for model in await registry.find(status=step)]
     await registry.fail_stale([model.id for model in running if owner_has_ended(model)])
 
 
