@@ -17,6 +17,7 @@ from core.errors import InvalidInput, Unavailable, UpnextError
 _ADVICE = {
     "28": "PostgreSQL refused the login: check the user and password in UPNEXT_POSTGRES_URL",
     "3D": "PostgreSQL does not have that database: create it or correct UPNEXT_POSTGRES_URL",
+    "53100": "the disk of PostgreSQL is full: free some space there",
     "42P01": "the database lacks a table: run `upnext migrate`",
     "42703": "the database lacks a column: run `upnext migrate`",
 }

@@ -34,7 +34,7 @@ def test_what_stays_unmapped_is_the_programs_own_fault() -> None:
     ("kind", "says"),
     [
         (asyncpg.TooManyConnectionsError, "did not answer"),
-        (asyncpg.DiskFullError, "did not answer"),
+        (asyncpg.DiskFullError, "disk of PostgreSQL is full"),
         (asyncpg.AdminShutdownError, "did not answer"),
         (asyncpg.CannotConnectNowError, "did not answer"),
         (asyncpg.DeadlockDetectedError, "did not answer"),

@@ -20,6 +20,7 @@ from core import logging as logs
 from core.errors import UpnextError
 from core.settings import load
 from storage.embedded.privilege import die_with_parent
+from upnext import disk
 from upnext.jobs.messages import Failure, Message, Request
 
 NICEST = 19
@@ -45,6 +46,9 @@ def main() -> int:
         say(Failure(str(error)))
         return 1
     except Exception as error:
+        if disk.is_full(error):
+            say(Failure(disk.FULL))
+            return 1
         log.exception("training failed", model=request.model_id)
         say(Failure(f"Training failed for a reason it does not know: {error!r}. See the log."))
         return 1
