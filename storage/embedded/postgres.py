@@ -116,8 +116,8 @@ class PostgresServer(EmbeddedServer):
 
         With none left, a `postmaster.pid` says nothing any more: its pid may be another's now.
         """
-        for process in psutil.process_iter():
-            if _folder_of(process) == self.data:
+        for process in psutil.process_iter(["name"]):
+            if process.info["name"] == "postgres" and _folder_of(process) == self.data:
                 end_process(process, signal.SIGQUIT, STOP_SECONDS)
         (self.data / "postmaster.pid").unlink(missing_ok=True)
 
