@@ -6,8 +6,6 @@ from core.types import Candidate, Source
 from retrieval.ports import VectorSearch
 from retrieval.query import Query, candidates
 
-MAX_K = 16_384  # the most that Milvus brings in one search
-
 
 class Nearest:
     """One search. Asks for watched videos on top, so that a heavy user still gets enough.
@@ -24,7 +22,7 @@ class Nearest:
         """See `CandidateSource.find`; nothing for a user without a vector."""
         if query.live is None or query.user_vector is None:
             return []
-        k = min(query.wanted + query.barred, MAX_K)
+        k = query.wanted + query.barred
         vectors = query.user_vector[np.newaxis]
         [hits] = await self._search.search(f"videos_{query.live.version}", vectors, k)
         rows = query.snapshot.rows(hits.ids)

@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 
 from core.errors import Unavailable
 from core.types import Hits, Video, VideoId
-from retrieval.nearest import MAX_K, Nearest
+from retrieval.nearest import Nearest
 from retrieval.new import New
 from retrieval.popular import Popular
 from retrieval.query import CandidateSource, Query
@@ -141,15 +141,6 @@ async def test_nearest_gives_a_heavy_user_as_many_as_a_light_one() -> None:
     assert search.asked == [("videos_content_1", 1, 300 + 2_391)]
     assert len(found) == 300
     assert not {candidate.video_id for candidate in found} & set(watched)
-
-
-async def test_nearest_asks_for_no_more_than_milvus_gives() -> None:
-    state = user("v00", watched=[f"seen {number}" for number in range(MAX_K)])
-    search = AskedSearch(INDEX)
-    snapshot = catalogue_of(_catalogue()).snapshot
-    query = Query(snapshot, NOW, state=state, user_vector=VECTORS[0], live=VERSION)
-    await Nearest(search).find(query)
-    assert search.asked == [("videos_content_1", 1, MAX_K)]
 
 
 @pytest.mark.parametrize("source", [Nearest(MemorySearch(INDEX)), Similar(MemorySearch(INDEX))])
