@@ -50,7 +50,7 @@ def user_vectors(
         histories: their `rows` are rows of `items`.
         items: float32 (n, d).
         encoder: of the same version as `items`.
-        recent: how many of the newest watches count.
+        recent: how many of a user's newest watches in `histories` count.
 
     Returns:
         float32 (m, d) L2-normalised and int64 (m,), which users they are: those that have one.

@@ -1,11 +1,7 @@
 """What training and loading need of the stores."""
 
-from collections.abc import AsyncIterator, Sequence
-from datetime import datetime
 from pathlib import Path
 from typing import Protocol
-
-from core.types import Interaction, Video
 
 
 class ArtifactStore(Protocol):
@@ -39,18 +35,4 @@ class ArtifactStore(Protocol):
 
     def probe(self) -> None:
         """Ask for a sign of life, at the same cost however much is kept. Raises `Unavailable`."""
-        ...
-
-
-class TrainingData(Protocol):
-    """The truth, as training reads it: streamed in pages, never whole."""
-
-    def videos(self) -> AsyncIterator[Sequence[Video]]:
-        """All videos, taken-down ones included."""
-        ...
-
-    def interactions(
-        self, start: datetime | None, end: datetime | None
-    ) -> AsyncIterator[Sequence[Interaction]]:
-        """Interactions with start <= occurred_at < end, by user and time."""
         ...

@@ -1,16 +1,15 @@
 """The importer joined to the stores: what the command line, `up` and tests call."""
 
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 
 from core.errors import SetupError
 from core.settings import Settings
 from core.types import Interaction, Progress, Video
-from ingest.demo import read_demo
 from ingest.feed import Feed
 from ingest.importer import Importer, ignore
 from ingest.report import Reject, Report
-from storage.postgres.engine import connect
+from storage.postgres.engine import pool
 from storage.postgres.interactions import PostgresInteractions
 from storage.postgres.videos import PostgresVideos
 from storage.redis.client import connect as connect_redis
@@ -43,21 +42,6 @@ async def import_feeds(
         return importer.report
 
 
-async def import_demo(
-    settings: Settings, on_progress: Callable[[Progress], None] = ignore
-) -> Report:
-    """Write the demo catalogue and its histories: 2,000 videos, 500 users, a few seconds.
-
-    `upnext up` calls this when the catalogue is empty; calling it again adds nothing.
-    `on_progress` gets the stages "demo videos" and "demo events", each with its fraction.
-
-    Raises:
-        Unavailable: PostgreSQL went away; the batches before stay written.
-    """
-    videos, events = read_demo()
-    return await import_feeds(settings, videos=videos, interactions=events, on_progress=on_progress)
-
-
 @asynccontextmanager
 async def _importer(
     settings: Settings,
@@ -66,9 +50,8 @@ async def _importer(
 ) -> AsyncIterator[Importer]:
     if settings.redis_url is None:
         raise SetupError("UPNEXT_REDIS_URL is not set: an import drops cached lists there.")
-    engine = connect(settings, patient=True)
     redis = connect_redis(settings.redis_url, REDIS_SECONDS)
-    try:
+    async with pool(settings, patient=True) as engine, aclosing(redis):
         yield Importer(
             PostgresVideos(engine),
             PostgresInteractions(engine),
@@ -76,6 +59,3 @@ async def _importer(
             on_progress=on_progress,
             on_reject=on_reject,
         )
-    finally:
-        await redis.aclose()
-        await engine.dispose()

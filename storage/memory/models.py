@@ -148,13 +148,6 @@ class MemoryModels:
         self._make_live(row)
         return row.model
 
-    async def versions_in_use(self) -> set[str]:
-        """Versions whose collections and artifacts must stay."""
-        kept = {"live", "ready", *RUN_STEPS}
-        rows = [row for row in self._rows.values() if row.model.status in kept]
-        previous = await self.previous()
-        return {row.model.version for row in rows} | ({previous.version} if previous else set())
-
     async def sweepable(self, grace_seconds: float) -> list[Model]:
         """Models to sweep; from this call on they can never be promoted."""
         limit = self._clock() - timedelta(seconds=grace_seconds)

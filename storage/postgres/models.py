@@ -4,12 +4,12 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
 
-from sqlalchemy import func, or_, select, text, update
+from sqlalchemy import func, select, text, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from core.errors import Conflict, ModelNotFound
 from core.types import Change, Model, ModelStatus, ModelType
-from storage.model_status import ENDED, RUN_STEPS, check_promotable
+from storage.model_status import ENDED, check_promotable
 from storage.postgres.changes import note
 from storage.postgres.engine import transaction
 from storage.postgres.model_rows import live_row, locked, to_model
@@ -84,19 +84,6 @@ class PostgresModels(PostgresRuns):
             if live is None or live.previous_id is None:
                 raise Conflict("No model was live before this one: there is nothing to go back to.")
             return await self._make_live(connection, live.previous_id, {})
-
-    async def versions_in_use(self) -> set[str]:
-        """Versions whose collections and artifacts must stay. Raises `Unavailable`.
-
-        The live one and the one before it, those that are ready, and those that a run is making.
-        """
-        kept = {"live", "ready", *RUN_STEPS}
-        statement = select(models.c.version).where(
-            models.c.condemned_at.is_(None),
-            or_(models.c.status.in_(kept), models.c.id == _PREVIOUS_ID),
-        )
-        async with transaction(self._engine) as connection:
-            return set((await connection.execute(statement)).scalars())
 
     async def sweepable(self, grace_seconds: float) -> list[Model]:
         """Models to sweep: ended `grace_seconds` ago or earlier, and not the one before the live.

@@ -157,7 +157,6 @@ async def test_what_is_not_there_is_not_found(models: Registry) -> None:
 async def test_nothing_is_live_before_the_first_promotion(models: Registry) -> None:
     assert await models.live() is None
     assert await models.previous() is None
-    assert await models.versions_in_use() == set()
     with pytest.raises(Conflict, match="nothing to go back to"):
         await models.rollback()
 
@@ -204,17 +203,6 @@ async def test_find_filters_and_gives_the_newest_first(models: Registry, time: T
     assert [model.id for model in await models.find("content")] == made[::-1]
     assert len(await models.find("content", "failed")) == 3
     assert await models.find(status="live") == []
-
-
-async def test_versions_in_use_are_what_must_stay(models: Registry, time: Time) -> None:
-    oldest, before, live, waiting = [await ready(models, time) for _ in range(4)]
-    for model in (oldest, before, live):
-        await models.promote(model.id)
-    dead = await failed(models)
-    running, _ = await models.create("content", {})
-    used = await models.versions_in_use()
-    assert used == {before.version, live.version, waiting.version, running.version}
-    assert not used & {oldest.version, dead.version}
 
 
 async def test_sweepable_models_have_ended_long_ago(models: Registry, time: Time) -> None:

@@ -22,7 +22,7 @@ from ingest.sequences import read_pairs, read_titles
 from ingest.video_files import read_videos
 from storage.redis.client import connect
 from storage.redis.users import RedisUserCache
-from upnext.imports import import_demo, import_feeds
+from upnext.imports import import_feeds
 
 pytestmark = pytest.mark.integration
 
@@ -104,14 +104,17 @@ async def test_files(settings: Settings, engine: AsyncEngine, tmp_path: Path) ->
 
 
 async def test_the_demo(settings: Settings, engine: AsyncEngine) -> None:
-    first = await import_demo(settings)
+    videos, events = read_demo()
+    first = await import_feeds(settings, videos=videos, interactions=events)
     assert (first.videos.accepted, first.rejected) == (2_000, 0)
     counts = await rows(engine)
     assert (counts["videos"], counts["users"]) == (2_000, 500)
     assert counts["interactions"] == first.interactions.accepted
     later = read_demo(end=datetime(2026, 2, 1, tzinfo=UTC))[1]
     assert (await import_feeds(settings, interactions=later)).accepted == 0
-    assert (await import_demo(settings)).accepted == 0
+    videos, events = read_demo()
+    again = await import_feeds(settings, videos=videos, interactions=events)
+    assert again.accepted == 0
     assert await rows(engine) == counts
 
 
