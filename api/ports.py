@@ -10,7 +10,6 @@ from core.types import (
     Model,
     ModelStatus,
     ModelType,
-    RankingConfig,
     UserId,
     UserState,
 )
@@ -82,10 +81,10 @@ class ModelRegistry(Protocol):
     ) -> list[Model]:
         """Models, newest first. Raises `Unavailable`."""
         ...
+
     async def previous(self) -> Model | None:
         """The model that `rollback` would make live, if there is one. Raises `Unavailable`."""
         ...
-
 
     async def promote(self, model_id: str) -> Model:
         """Make a `ready` or `retired` model live in one transaction.
@@ -99,12 +98,4 @@ class ModelRegistry(Protocol):
 
     async def rollback(self) -> Model:
         """Make the model live that was live before. Raises `Conflict`, `Unavailable`."""
-        ...
-
-
-class ConfigStore(Protocol):
-    """The operator's ranking configuration."""
-
-    async def current(self) -> RankingConfig:
-        """The newest version. Raises `Unavailable`."""
         ...

@@ -52,7 +52,6 @@ _CODE_OF_STATUS: Mapping[int, str] = {
     405: "method_not_allowed",
     413: "payload_too_large",
     415: "unsupported_media_type",
-    503: "unavailable",
 }
 _DETAIL: Mapping[str, str] = {
     "not_found": "There is nothing at this path.",

@@ -58,13 +58,11 @@ class Version:
     """
 
     version: str
-    model_type: ModelType
     items: ItemVectors
     content: ItemVectors
     encoder: UserEncoder
     weights: Weights
     content_revision: str
-    created_at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,13 +151,11 @@ def _open(store: ArtifactStore, version: str, local: Path) -> Version:
     hashes = np.load(local / HASHES, mmap_mode="r")
     return Version(
         version=manifest.version,
-        model_type=manifest.model_type,
         items=ItemVectors(hashes, np.load(local / ITEMS, mmap_mode="r")),
         content=ItemVectors(hashes, np.load(local / CONTENT, mmap_mode="r")),
         encoder=msgspec.json.decode((local / ENCODER).read_bytes(), type=DecayedMean),
         weights=manifest.weights,
         content_revision=manifest.content_revision,
-        created_at=manifest.created_at,
     )
 
 

@@ -71,13 +71,11 @@ def version_of(items: ItemVectors, name: str = "content_1") -> Version:
     """An open version whose behaviour space is its content space."""
     return Version(
         version=name,
-        model_type="content",
         items=items,
         content=items,
         encoder=DecayedMean(half_life=10.0),
         weights=Weights(similarity=0.6, popularity=0.2, genre=0.1, recency=0.05, exploration=0.05),
         content_revision="r1",
-        created_at=NOW,
     )
 
 

@@ -61,10 +61,6 @@ class MemoryHistory:
         if rows:
             yield sorted(rows, key=lambda row: (row.user_id.encode(), row.occurred_at, row.key))
 
-    async def count(self) -> int:
-        """How many there are."""
-        return len(self._rows)
-
     async def state(self, user_id: UserId, recent: int) -> UserState | None:
         """A user's state with at most `recent` recent watches; None: never heard of."""
         if user_id not in self._revisions:
@@ -78,10 +74,6 @@ class MemoryHistory:
         return UserState(
             user_id, self._revisions[user_id], tuple(newest.values())[:recent], watched
         )
-
-    async def exists(self, user_id: UserId) -> bool:
-        """Whether the user has a history."""
-        return user_id in self._revisions
 
     async def popularity(self, since: datetime | None) -> list[PopularityRow]:
         """Counters that changed at or after `since` (None: all)."""

@@ -25,10 +25,6 @@ class MemoryVideos:
             self.changes.append(Change("video", tuple(sorted(written))))
         return UpsertCounts(len(inserted), len(written - inserted), len(latest.keys() - written))
 
-    async def get(self, video_id: VideoId) -> Video | None:
-        """The video, None if the catalogue does not have it."""
-        return self._videos.get(video_id)
-
     async def get_many(self, ids: Sequence[VideoId]) -> list[Video]:
         """Those of `ids` that exist."""
         return [self._videos[key] for key in dict.fromkeys(ids) if key in self._videos]

@@ -12,7 +12,7 @@ _CURRENT = text("SELECT version, body FROM ranking_configs ORDER BY version DESC
 
 
 class PostgresConfigs:
-    """`api.ports.ConfigStore`."""
+    """Reads the configuration in force."""
 
     def __init__(self, engine: AsyncEngine) -> None:
         self._engine = engine

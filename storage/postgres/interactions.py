@@ -81,7 +81,6 @@ _STREAM = text(
     ORDER BY user_id, occurred_at, event_key
     """  # noqa: S608 (constants)
 )
-_COUNT = text("SELECT count(*) FROM interactions")
 
 
 class PostgresInteractions:
@@ -127,11 +126,6 @@ class PostgresInteractions:
         span = {"start": start, "end": end}
         async for page in pages(self._engine, _STREAM, span, _PAGE):
             yield [_interaction(row) for row in page]
-
-    async def count(self) -> int:
-        """How many there are. Raises `Unavailable`."""
-        async with transaction(self._engine) as connection:
-            return int(await connection.scalar(_COUNT) or 0)
 
 
 async def _insert(

@@ -22,9 +22,7 @@ STATE = text(
     ORDER BY occurred_at DESC, video_id, weight DESC
     """
 )
-_EXISTS = text("SELECT EXISTS (SELECT FROM users WHERE user_id = :user_id)")
 _STREAM = text("SELECT user_id FROM users ORDER BY user_id")
-_COUNT = text("SELECT count(*) FROM users")
 
 
 class PostgresUsers:
@@ -54,17 +52,7 @@ class PostgresUsers:
             watched=np.sort(hash64_many(newest)),
         )
 
-    async def exists(self, user_id: UserId) -> bool:
-        """Whether the service has heard of this user. Raises `Unavailable`."""
-        async with transaction(self._engine) as connection:
-            return bool(await connection.scalar(_EXISTS, {"user_id": user_id}))
-
     async def stream(self) -> AsyncIterator[Sequence[UserId]]:
         """All users in the byte order of their ids, in pages. Raises `Unavailable`."""
         async for page in pages(self._engine, _STREAM, {}, _PAGE):
             yield [UserId(row.user_id) for row in page]
-
-    async def count(self) -> int:
-        """How many users there are. Raises `Unavailable`."""
-        async with transaction(self._engine) as connection:
-            return int(await connection.scalar(_COUNT) or 0)

@@ -94,11 +94,6 @@ class PostgresVideos:
         inserted = sum(row.inserted for row in written)
         return UpsertCounts(inserted, len(written) - inserted, len(latest) - len(written))
 
-    async def get(self, video_id: VideoId) -> Video | None:
-        """The video, None if the catalogue does not have it. Raises `Unavailable`."""
-        found = await self.get_many([video_id])
-        return found[0] if found else None
-
     async def get_many(self, ids: Sequence[VideoId]) -> list[Video]:
         """Those of `ids` that exist, in any order. Raises `Unavailable`."""
         async with transaction(self._engine) as connection:

@@ -13,8 +13,10 @@ from core.errors import InvalidInput, SetupError, Unavailable
 from core.settings import load
 from core.types import UserId, Video, VideoId
 from storage.postgres.engine import connect, driver_url, transaction
+from storage.postgres.interactions import PostgresInteractions
 from storage.postgres.users import PostgresUsers
 from storage.postgres.videos import PostgresVideos
+from tests.histories import watch
 
 pytestmark = pytest.mark.integration
 
@@ -31,7 +33,7 @@ async def test_a_statement_that_takes_too_long_is_given_up(database_url: str) ->
             await connection.execute(text("SELECT pg_sleep(20)"))
     assert time.monotonic() - began < BOUND_SECONDS
     assert caught.value.dependency == "postgres"
-    assert await PostgresUsers(engine).count() == 0
+    assert await PostgresUsers(engine).state(NOBODY, 1) is None
     await engine.dispose()
 
 
@@ -49,7 +51,7 @@ async def test_waiting_for_a_free_connection_ends_too(database_url: str) -> None
         await held.execute(text("SELECT 1"))
         began = time.monotonic()
         with pytest.raises(Unavailable):
-            await PostgresUsers(engine).exists(NOBODY)
+            await PostgresUsers(engine).state(NOBODY, 1)
         assert time.monotonic() - began < BOUND_SECONDS
     await engine.dispose()
 
@@ -58,7 +60,7 @@ async def test_a_database_without_tables_says_what_to_do(engine: AsyncEngine) ->
     async with engine.begin() as connection:
         await connection.execute(text("DROP TABLE users"))
     with pytest.raises(Unavailable, match="upnext migrate"):
-        await PostgresUsers(engine).exists(NOBODY)
+        await PostgresUsers(engine).state(NOBODY, 1)
 
 
 async def test_a_text_that_postgres_cannot_keep_is_the_callers_fault(engine: AsyncEngine) -> None:
@@ -66,7 +68,7 @@ async def test_a_text_that_postgres_cannot_keep_is_the_callers_fault(engine: Asy
     with pytest.raises(InvalidInput, match="NUL"):
         await store.upsert_many([Video(id=VideoId("a"), title="a\0b")])
     with pytest.raises(InvalidInput, match="NUL"):
-        await PostgresUsers(engine).exists(UserId("a\0b"))
+        await PostgresUsers(engine).state(UserId("a\0b"), 1)
     assert await store.count() == 0
 
 
@@ -74,9 +76,11 @@ async def test_nobody_at_the_address_is_unavailable(tmp_path: Path) -> None:
     for url in (f"postgresql://postgres@/upnext?host={tmp_path}", "postgresql://a@127.0.0.1:9/b"):
         engine = connect(load({"postgres_url": url}))
         with pytest.raises(Unavailable):
-            await PostgresUsers(engine).exists(NOBODY)
+            await PostgresUsers(engine).state(NOBODY, 1)
         with pytest.raises(Unavailable):
             _ = [page async for page in PostgresVideos(engine).stream()]
+        with pytest.raises(Unavailable):
+            await PostgresInteractions(engine).add_many([watch("1", "nobody", "a")])
         await engine.dispose()
 
 
@@ -101,11 +105,11 @@ async def test_a_server_that_hangs_costs_no_more_than_the_time_allowed(database_
     try:
         began = time.monotonic()
         with pytest.raises(Unavailable):
-            await users.exists(NOBODY)
+            await users.state(NOBODY, 1)
         assert time.monotonic() - began < BOUND_SECONDS
     finally:
         os.kill(process, signal.SIGCONT)
-    assert not await users.exists(NOBODY)
+    assert await users.state(NOBODY, 1) is None
     await engine.dispose()
 
 
@@ -117,7 +121,7 @@ async def test_a_lost_connection_is_made_again_without_an_error(
     async with transaction(other) as connection:
         await connection.execute(text("SELECT pg_terminate_backend(:pid)"), {"pid": lost})
     await other.dispose()
-    assert not await PostgresUsers(engine).exists(NOBODY)
+    assert await PostgresUsers(engine).state(NOBODY, 1) is None
 
 
 async def _backend(engine: AsyncEngine) -> int:

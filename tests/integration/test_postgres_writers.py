@@ -52,7 +52,8 @@ async def test_writers_with_the_same_users_videos_and_keys_never_deadlock(
     batches = _batches(7)
     counts = await asyncio.gather(*(store.add_many(batch) for batch in batches))
     distinct = {row.key: row for batch in batches for row in batch}
-    assert sum(count.accepted for count in counts) == len(distinct) == await store.count()
+    kept = [row.key async for page in store.stream() for row in page]
+    assert sum(count.accepted for count in counts) == len(distinct) == len(kept)
     assert sum(count.accepted + count.duplicates for count in counts) == BATCHES * ROWS
     await _check_counters(engine, list(distinct.values()))
     await _check_users(engine, list(distinct.values()))
@@ -79,7 +80,6 @@ async def _check_users(engine: AsyncEngine, rows: list[Interaction]) -> None:
     users = PostgresUsers(engine)
     listed = [user_id async for page in users.stream() for user_id in page]
     assert listed == sorted({row.user_id for row in rows}, key=str.encode)
-    assert await users.count() == len(listed)
     newest: dict[str, datetime] = {}
     for row in rows:
         newest[row.user_id] = max(row.occurred_at, newest.get(row.user_id, row.occurred_at))

@@ -99,13 +99,11 @@ class Truth:
         version, _ = indexed(["a"], random_vectors(1))
         return Version(
             version=model.version,
-            model_type=version.model_type,
             items=version.items,
             content=version.content,
             encoder=version.encoder,
             weights=version.weights,
             content_revision=version.content_revision,
-            created_at=NOW,
         )
 
 

@@ -27,6 +27,10 @@ async def record(world: World, key: str | None = None, **fields: Any) -> Recorde
     return await world.watching.record(NewWatch(**{**plain, **fields}), key)
 
 
+async def watches(world: World) -> int:
+    return sum([len(page) async for page in world.history_store.stream()])
+
+
 async def test_a_watch_is_committed_as_it_was_told(world: World) -> None:
     recorded = await record(
         world, watched_seconds=600.0, video_seconds=900.0, occurred_at=NOW, recommendation_id="r"
@@ -45,13 +49,13 @@ async def test_without_a_time_it_is_now(world: World) -> None:
 
 async def test_an_unknown_user_is_created(world: World) -> None:
     await record(world)
-    assert await world.history_store.exists(ANN)
+    assert await world.history_store.state(ANN, 1) is not None
 
 
 async def test_an_unknown_video_is_refused(world: World) -> None:
     with pytest.raises(VideoNotFound):
         await record(world, video_id=VideoId("no-such"))
-    assert await world.history_store.count() == 0
+    assert await watches(world) == 0
 
 
 async def test_a_time_ahead_is_refused(world: World) -> None:
@@ -64,7 +68,7 @@ async def test_a_time_ahead_is_refused(world: World) -> None:
 async def test_without_a_key_each_request_is_a_watch(world: World) -> None:
     await record(world)
     await record(world)
-    assert await world.history_store.count() == 2
+    assert await watches(world) == 2
 
 
 async def test_a_repeat_with_a_key_changes_nothing(world: World) -> None:
@@ -73,7 +77,7 @@ async def test_a_repeat_with_a_key_changes_nothing(world: World) -> None:
     second = await record(world, "k")
     assert second.duplicate
     assert second.interaction == first.interaction
-    assert await world.history_store.count() == 1
+    assert await watches(world) == 1
 
 
 @pytest.mark.parametrize(
@@ -92,7 +96,7 @@ async def test_a_key_used_for_something_else_is_a_conflict(
     await record(world, "k", occurred_at=NOW)
     with pytest.raises(Conflict):
         await record(world, "k", **{"occurred_at": NOW, **other})
-    assert await world.history_store.count() == 1
+    assert await watches(world) == 1
 
 
 async def test_keys_are_each_users_own(world: World) -> None:
