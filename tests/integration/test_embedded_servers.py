@@ -4,6 +4,7 @@ import asyncio
 import os
 import signal
 import subprocess
+import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
@@ -166,11 +167,16 @@ def test_leftovers_of_a_killed_owner_are_ended(closed_home: Path) -> None:
     assert record is not None
     gone = Identity(record.owner.pid, record.owner.created - 1000)
     Record(record.server, gone, record.folder).write(left.record)
-    with EmbeddedStack(closed_home, ["postgres"]) as stack:
-        assert left.process.wait(5) == 0
-        assert left.folder is not None
-        assert not left.folder.exists()
-        assert stack.servers["postgres"].answers()
+    with subprocess.Popen(
+        [sys.executable, "-c", "import time; time.sleep(60)"], cwd=left.data
+    ) as bystander:
+        with EmbeddedStack(closed_home, ["postgres"]) as stack:
+            assert left.process.wait(5) == 0
+            assert left.folder is not None
+            assert not left.folder.exists()
+            assert stack.servers["postgres"].answers()
+        assert bystander.poll() is None, "only PostgreSQL's own processes are ended"
+        bystander.kill()
 
 
 def test_another_process_with_the_recorded_pid_is_not_touched(closed_home: Path) -> None:
