@@ -11,13 +11,13 @@ from typing import Any
 from uuid import UUID
 
 from sqlalchemy import TextClause, text
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from core.clock import utc_now
 from core.settings import load
 from storage.embedded.stack import EmbeddedStack
 from storage.postgres import changes, interactions, migrate, outbox, users, videos
-from storage.postgres.engine import connect, transaction
+from storage.postgres.engine import pool, transaction
 
 INTERACTIONS, USERS, VIDEOS = 1_000_000, 50_000, 20_000
 
@@ -82,7 +82,11 @@ Values = dict[str, Any]
 
 async def report(url: str) -> None:
     """Fill the database and print each query's plan; each has run once before."""
-    engine = connect(load({"postgres_url": url}), patient=True)
+    async with pool(load({"postgres_url": url}), patient=True) as engine:
+        await _report(engine)
+
+
+async def _report(engine: AsyncEngine) -> None:
     for statement in FILL:
         async with transaction(engine) as connection:
             await connection.execute(text(statement))
@@ -93,7 +97,6 @@ async def report(url: str) -> None:
     async with engine.connect() as connection:
         for title, query, values in await _queries(connection):
             print(await _plan(connection, title, query, values))
-    await engine.dispose()
 
 
 async def _queries(connection: AsyncConnection) -> list[tuple[str, TextClause, Values]]:

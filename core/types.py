@@ -221,7 +221,6 @@ class UpsertCounts(msgspec.Struct, frozen=True):
 
     inserted: int
     changed: int
-    unchanged: int
 
 
 class AddCounts(msgspec.Struct, frozen=True):

@@ -23,7 +23,7 @@ class MemoryVideos:
         self._videos |= latest
         if written:
             self.changes.append(Change("video", tuple(sorted(written))))
-        return UpsertCounts(len(inserted), len(written - inserted), len(latest.keys() - written))
+        return UpsertCounts(len(inserted), len(written - inserted))
 
     async def get_many(self, ids: Sequence[VideoId]) -> list[Video]:
         """Those of `ids` that exist."""

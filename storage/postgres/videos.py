@@ -92,7 +92,7 @@ class PostgresVideos:
             if written:
                 await note(connection, Change("video", tuple(row.id for row in written)))
         inserted = sum(row.inserted for row in written)
-        return UpsertCounts(inserted, len(written) - inserted, len(latest) - len(written))
+        return UpsertCounts(inserted, len(written) - inserted)
 
     async def get_many(self, ids: Sequence[VideoId]) -> list[Video]:
         """Those of `ids` that exist, in any order. Raises `Unavailable`."""
