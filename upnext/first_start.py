@@ -8,6 +8,7 @@ import asyncio
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
@@ -28,9 +29,10 @@ from storage.postgres.videos import PostgresVideos
 from upnext.cli.console import console
 from upnext.home import Home
 from upnext.jobs.train import fail_orphans
+from upnext.signals import Stop
 
 STEP_STOP_SECONDS = 5.9  # with the servers' time below the 10 s that stopping may take
-POLL_SECONDS = 0.5
+POLL_SECONDS = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +65,7 @@ async def _first_user(engine: AsyncEngine) -> UserId | None:
     return None
 
 
-def fill(settings: Settings) -> None:
+def fill(settings: Settings, stop: Stop) -> None:
     """Import the demo data into an empty catalogue, train a model when none is live.
 
     Raises:
@@ -74,14 +76,14 @@ def fill(settings: Settings) -> None:
     mark = Home(settings.home).demo_mark
     if inventory(settings).videos == 0 or mark.exists():
         mark.touch()
-        _step(settings, "import", "demo")
+        _step(settings, stop, "import", "demo")
     if not inventory(settings).model:
-        asyncio.run(_await_runs(settings))
+        asyncio.run(_await_runs(settings, stop))
     if not inventory(settings).model:
-        _step(settings, "train", "content")
+        _step(settings, stop, "train", "content")
 
 
-async def _await_runs(settings: Settings) -> None:
+async def _await_runs(settings: Settings, stop: Stop) -> None:
     """Wait until no training run is under way: one killed elsewhere is given up after a minute."""
     async with pool(settings, patient=True) as engine:
         models, said = PostgresModels(engine, utc_now), False
@@ -90,11 +92,12 @@ async def _await_runs(settings: Settings) -> None:
             if not said:
                 console.print("Waiting for a training run, at most a minute if it was killed ...")
             said = True
+            stop.check()
             await asyncio.sleep(POLL_SECONDS)
             await fail_orphans(models)
 
 
-def _step(settings: Settings, *arguments: str) -> None:
+def _step(settings: Settings, stop: Stop, *arguments: str) -> None:
     process = subprocess.Popen(  # noqa: S603 - our own command
         [sys.executable, "-m", "upnext", *arguments],
         env=child_environment(settings),
@@ -104,7 +107,9 @@ def _step(settings: Settings, *arguments: str) -> None:
         preexec_fn=child_setup(signal.SIGTERM),  # noqa: PLW1509
     )
     try:
-        code = process.wait()
+        while (code := process.poll()) is None:
+            stop.check()
+            time.sleep(POLL_SECONDS)
     except BaseException:
         process.terminate()
         try:

@@ -8,23 +8,40 @@ from types import FrameType
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
+class Stop:
+    """Whether a stop was asked for.
+
+    The signal raises where the program is; raised inside a driver's callback, that can get lost.
+    Whatever waits for long calls `check`, so that it is only late then.
+    """
+
+    def __init__(self) -> None:
+        self.asked = False
+
+    def check(self) -> None:
+        """Raise `KeyboardInterrupt` when a stop was asked for."""
+        if self.asked:
+            raise KeyboardInterrupt
+
+
 @contextmanager
-def stopped_once() -> Iterator[None]:
+def stopped_once() -> Iterator[Stop]:
     """The first Ctrl-C, SIGTERM or hang-up raises `KeyboardInterrupt`; later ones do nothing.
 
     So a second, impatient Ctrl-C cannot break an orderly stop in its middle, which is bounded
     anyway. A hang-up that `nohup` has made void stays void.
     """
+    stop = Stop()
 
-    def stop(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 - a signal handler
-        for each in STOP_SIGNALS:
-            signal.signal(each, signal.SIG_IGN)
-        raise KeyboardInterrupt
+    def ask(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 - a signal handler
+        if not stop.asked:
+            stop.asked = True
+            raise KeyboardInterrupt
 
     heard = [each for each in STOP_SIGNALS if not _void_hang_up(each)]
-    before = {each: signal.signal(each, stop) for each in heard}
+    before = {each: signal.signal(each, ask) for each in heard}
     try:
-        yield
+        yield stop
     finally:
         for each, handler in before.items():
             signal.signal(each, handler)

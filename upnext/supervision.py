@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from core.errors import SetupError, UpnextError
 from storage.embedded.process import ChildProcess
+from upnext.signals import Stop
 
 RESTARTS = 3
 WITHIN_SECONDS = 300.0
@@ -37,13 +38,14 @@ class Supervisor:
         default_factory=lambda: defaultdict(lambda: deque(maxlen=RESTARTS + 1))
     )
 
-    def watch(self) -> None:
+    def watch(self, stop: Stop) -> None:
         """Watch until a signal raises, or a needed member cannot be kept alive.
 
         Raises:
             SetupError: the member's name, the end of its log, where the rest is.
         """
         while True:
+            stop.check()
             self.check()
             time.sleep(POLL_SECONDS)
 

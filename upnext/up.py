@@ -15,7 +15,7 @@ from functools import partial
 
 import click
 
-from core.errors import SetupError
+from core.errors import SetupError, UpnextError
 from core.settings import Settings, child_environment
 from storage import bus
 from storage.embedded.identity import Identity
@@ -28,7 +28,7 @@ from upnext.cli.console import console
 from upnext.first_start import fill, inventory
 from upnext.home import FREE_BYTES, STARTED_BY_UP, Home, StackFile, complete, endpoints_of
 from upnext.serve import check_address
-from upnext.signals import stopped_once
+from upnext.signals import Stop, stopped_once
 from upnext.supervision import Member, Supervisor
 from upnext.tokens import make_token
 
@@ -47,13 +47,15 @@ def run(settings: Settings) -> bool:
     Raises:
         SetupError: something could not be started, or not be kept alive; all is stopped.
     """
-    started = Up(settings)
-    with stopped_once():
+    with stopped_once() as stop:
+        started = Up(settings, stop)
         try:
             with ExitStack() as running:
                 started.start(running)
                 started.watch()
-        except KeyboardInterrupt:
+        except (KeyboardInterrupt, UpnextError):
+            if not stop.asked:
+                raise
             console.print("Stopped." if started.ready else "Stopped before it was ready.")
     return started.ready
 
@@ -61,7 +63,8 @@ def run(settings: Settings) -> bool:
 class Up:
     """One start of a home; what it starts is registered with the caller's `ExitStack`."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, stop: Stop) -> None:
+        self.stop = stop
         self.home = Home(settings.home)
         self.settings = settings
         self.servers: tuple[EmbeddedServer, ...] = ()
@@ -76,7 +79,7 @@ class Up:
         migrate.upgrade(self.settings.postgres_url or "")
         asyncio.run(bus.setup(self.settings.bus_url or ""))
         self._publish()
-        fill(self.settings)
+        fill(self.settings, self.stop)
         self._start_processes(running)
         self._wait_ready()
         self._publish()
@@ -86,7 +89,7 @@ class Up:
         """Keep all alive until a signal raises. Raises `SetupError` when that fails."""
         servers = (Member(server, partial(_restart, server)) for server in self.servers)
         members = (*self.members, *servers)
-        Supervisor(members, _say, restarted=self._publish).watch()
+        Supervisor(members, _say, restarted=self._publish).watch(self.stop)
 
     def _check_machine(self) -> None:
         free = shutil.disk_usage(self.home.path).free
@@ -127,6 +130,7 @@ class Up:
     def _wait_ready(self) -> None:
         deadline = time.monotonic() + READY_SECONDS
         while not _is_ready(self.settings):
+            self.stop.check()
             for member in self.members:
                 if not member.child.alive:
                     raise member.child.failed("ended at its start")
