@@ -129,7 +129,7 @@ def _detail(given: str, errors: Sequence[FieldError]) -> str:
     """One sentence: the first field's, for the framework's own names the handler's method."""
     if errors:
         return f"{errors[0].field or 'The body'}: {errors[0].message}"
-    return given
+    return f"What was sent cannot be read: {given}"
 
 
 def _headers(code: str) -> dict[str, str]:

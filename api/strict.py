@@ -15,7 +15,7 @@ async def only_what_is_read(request: Request[Any, Any, Any]) -> None:
     """Refuse what a handler would silently ignore, a filter for one.
 
     Raises:
-        InvalidInput: a query parameter is unknown or given twice.
+        InvalidInput: a query parameter is unknown or given twice, a body is missing.
         ClientException: 415, a body in another form than JSON.
     """
     handler = request.scope["route_handler"]
@@ -28,8 +28,11 @@ async def only_what_is_read(request: Request[Any, Any, Any]) -> None:
             raise InvalidInput(f"There is no parameter {name!r} here.", field=name)
         if names.count(name) > 1:
             raise InvalidInput(f"Give {name} once.", field=name)
-    if "data" in handler.parsed_fn_signature.parameters and not _is_json(request):
-        raise ClientException("Send the body as application/json.", status_code=415)
+    if "data" in handler.parsed_fn_signature.parameters:
+        if not _is_json(request):
+            raise ClientException("Send the body as application/json.", status_code=415)
+        if not await request.body():
+            raise InvalidInput("Send a JSON object as the body.")
 
 
 @cache

@@ -252,7 +252,7 @@ async def test_an_integer_id_is_its_text(world: World, client: TestClient[Litest
 @pytest.mark.parametrize(
     ("body", "named"),
     [
-        (b"", "data"),
+        (b"", "Send a JSON object"),
         (b"{", "truncated"),
         (b"[]", "Expected `object`"),
         (b"{}", "content_id"),
