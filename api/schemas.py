@@ -6,9 +6,11 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 from core.types import DataSpan, ListType, Model, ModelStatus, ModelType, Progress, Source
+from ingest.checks import LONGEST_SECONDS
 
 # The last group is for Python, whose `$` also matches before a newline at the end.
 ID_PATTERN = r"^[A-Za-z0-9_.:|@+=~-]{1,128}(?!\n)$"
+Seconds = Annotated[float, msgspec.Meta(ge=0, le=LONGEST_SECONDS)]
 TextId = Annotated[str, msgspec.Meta(pattern=ID_PATTERN, description="An id, as text.")]
 
 
@@ -77,8 +79,8 @@ class WatchBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     """A watch. `occurred_at` is now when it is left out, and at most 5 minutes ahead."""
 
     content_id: TextId | int
-    watched_seconds: Annotated[float, msgspec.Meta(ge=0)] | None = None
-    video_seconds: Annotated[float, msgspec.Meta(ge=0)] | None = None
+    watched_seconds: Seconds | None = None
+    video_seconds: Seconds | None = None
     occurred_at: Annotated[datetime, msgspec.Meta(tz=True)] | None = None
     recommendation_id: TextId | None = None
 
@@ -162,7 +164,7 @@ def model_body(model: Model) -> ModelBody:
         finished_at=model.finished_at,
         promoted_at=model.promoted_at,
         data=model.data,
-        params=model.params,
+        params={name: value for name, value in model.params.items() if name != "owner"},
         metrics=model.metrics,
         baseline=None,
         artifact_uri=model.artifact_uri,

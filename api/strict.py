@@ -15,7 +15,7 @@ async def only_what_is_read(request: Request[Any, Any, Any]) -> None:
     """Refuse what a handler would silently ignore, a filter for one.
 
     Raises:
-        InvalidInput: a query parameter is unknown or given twice, a body is missing.
+        InvalidInput: a query parameter is unknown or given twice, a body is missing or not UTF-8.
         ClientException: 415, a body in another form than JSON.
     """
     handler = request.scope["route_handler"]
@@ -31,8 +31,16 @@ async def only_what_is_read(request: Request[Any, Any, Any]) -> None:
     if "data" in handler.parsed_fn_signature.parameters:
         if not _is_json(request):
             raise ClientException("Send the body as application/json.", status_code=415)
-        if not await request.body():
-            raise InvalidInput("Send a JSON object as the body.")
+        _check_text(await request.body())
+
+
+def _check_text(body: bytes) -> None:
+    if not body:
+        raise InvalidInput("Send a JSON object as the body.")
+    try:
+        body.decode()
+    except UnicodeDecodeError as error:
+        raise InvalidInput("The body is not UTF-8: send JSON in UTF-8.") from error
 
 
 @cache

@@ -11,9 +11,9 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from core.errors import SetupError
 
 
-def _url(description: str) -> Any:  # noqa: ANN401  (as `Field`)
-    """A URL that may hold a password: it is not shown."""
-    return Field(None, description=description, repr=False)
+def _url(description: str, *, schemes: str) -> Any:  # noqa: ANN401 - as pydantic's own `Field`
+    """A URL, which may hold a password: not in any representation."""
+    return Field(None, description=description, pattern=f"^({schemes})", repr=False)
 
 
 class Settings(BaseSettings):
@@ -26,14 +26,22 @@ class Settings(BaseSettings):
     port: int = Field(8000, ge=1, le=65535, description="Port the API listens on.")
     workers: int = Field(2, ge=1, le=64, description="API worker processes.")
 
-    postgres_url: str | None = _url("postgresql://user:password@host/database")
-    redis_url: str | None = _url("redis://host:6379/0 or unix:///path.sock")
-    milvus_uri: str | None = _url("http://host:19530")
+    postgres_url: str | None = _url(
+        "postgresql://user:password@host/database", schemes="postgresql://|postgres://"
+    )
+    redis_url: str | None = _url(
+        "redis://host:6379/0 or unix:///path.sock", schemes="redis://|rediss://|unix://"
+    )
+    milvus_uri: str | None = _url("http://host:19530", schemes="http://.|https://.")
     milvus_token: SecretStr | None = Field(None, description="user:password of Milvus, if any.")
-    bus_url: str | None = _url("nats://host:4222")
-    artifacts_url: str | None = _url("s3://bucket/prefix or file:///folder")
+    bus_url: str | None = _url("nats://host:4222", schemes="nats://|tls://")
+    artifacts_url: str | None = _url(
+        "s3://bucket/prefix or file:///folder", schemes="s3://[^/]|file:///"
+    )
 
-    jwt_secret: SecretStr | None = Field(None, description="HS256 secret, 32 bytes or more.")
+    jwt_secret: SecretStr | None = Field(
+        None, min_length=32, description="HS256 secret, 32 bytes or more."
+    )
     jwt_issuer: str | None = Field(None, description="Required `iss` of tokens, if set.")
     jwt_audience: str | None = Field(None, description="Required `aud` of tokens, if set.")
 
@@ -59,7 +67,10 @@ def load(overrides: Mapping[str, str] | None = None) -> Settings:
     except ValidationError as error:
         first = error.errors()[0]
         name = "UPNEXT_" + str(first["loc"][0]).upper()
-        raise SetupError(f"{name} cannot be used: {first['msg']}. Correct or unset it.") from error
+        wanted = Settings.model_fields[str(first["loc"][0])].description
+        raise SetupError(
+            f"{name} cannot be used: {first['msg']}. Correct or unset it; it is: {wanted}"
+        ) from error
 
 
 def child_environment(settings: Settings) -> dict[str, str]:

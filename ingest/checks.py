@@ -7,7 +7,6 @@ person who has the line in front of them can act on.
 import re
 from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
-from math import isfinite
 from typing import NewType
 
 from core.clock import Clock
@@ -23,6 +22,7 @@ MOST_TAGS = 32
 MOST_REGIONS = 300
 HIGHEST_MATURITY = 120
 LOWEST_RATING, HIGHEST_RATING = 0.5, 5.0
+LONGEST_SECONDS = 8_640_000  # 100 days: more is a mistake in units
 EARLIEST_EVENT = datetime(1990, 1, 1, tzinfo=UTC)
 TOLERANCE = timedelta(minutes=5)
 YEARS = range(1800, 2200)  # of catalogue dates: room for old films, none for typing errors
@@ -87,11 +87,13 @@ def start_of(day: date) -> datetime:
 
 
 def check_seconds(value: float | None, field: str) -> float | None:
-    """A duration: a number, not negative."""
+    """A duration: a number, not negative, of at most 100 days."""
     if value is None:
         return None
-    if not isfinite(value) or value < 0:
-        raise InvalidInput(f"{field} must be a number of seconds, 0 or more", field=field)
+    if not 0 <= value <= LONGEST_SECONDS:  # false for NaN too
+        raise InvalidInput(
+            f"{field} must be a number of seconds, 0 to {LONGEST_SECONDS:,}", field=field
+        )
     return value
 
 

@@ -5,13 +5,13 @@ import asyncio
 import grpc
 import nats
 from nats.errors import Error as NatsError
-from pymilvus import MilvusClient, MilvusException
+from pymilvus import MilvusException
 from sqlalchemy import text
 
 from core.errors import Unavailable
 from core.settings import Settings
 from storage.artifacts import artifact_store
-from storage.milvus import token_of
+from storage.milvus import blocking_client, token_of
 from storage.postgres.engine import pool, transaction
 from storage.redis.client import connect as connect_redis
 from storage.redis.client import mapped
@@ -44,7 +44,7 @@ async def milvus_version(settings: Settings) -> str:
     token = token_of(settings)
 
     def ask() -> str:
-        client = MilvusClient(settings.milvus_uri or "", token=token, timeout=SECONDS)
+        client = blocking_client(settings.milvus_uri or "", token=token, timeout_seconds=SECONDS)
         try:
             return f"Milvus {client.get_server_version()}"
         finally:

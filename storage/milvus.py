@@ -7,7 +7,7 @@ from typing import Any
 import grpc
 import numpy as np
 from numpy.typing import NDArray
-from pymilvus import AsyncMilvusClient, MilvusException
+from pymilvus import AsyncMilvusClient, MilvusClient, MilvusException
 
 from core.errors import Unavailable
 from core.settings import Settings
@@ -19,8 +19,9 @@ logging.getLogger("pymilvus").setLevel(logging.CRITICAL)
 ID, VECTOR = "id", "vector"
 MAX_K = 16_384  # Milvus refuses more: who asks for more gets that many
 MIN_EF = 128
-# An idle client's pings every 10 s, pymilvus's default, make Milvus Lite hang up on it.
-_GRPC_OPTIONS = {"grpc.keepalive_permit_without_calls": False}
+# Milvus Lite hangs up on pings every 10 s, pymilvus's default, and the next client of the process
+# inherits the connection, so every client has these. Calls have timeouts of their own.
+_GRPC_OPTIONS = {"grpc.keepalive_time_ms": 7_200_000}
 NOT_LOADED = 101  # the same code on Milvus Lite, 2.3 and 2.6
 
 
@@ -32,6 +33,11 @@ def token_of(settings: Settings) -> str:
 def search_params(k: int) -> dict[str, Any]:
     """Search parameters for the best `k`: HNSW wants `ef >= k`, more finds more of them."""
     return {"metric_type": "IP", "params": {"ef": max(k, MIN_EF)}}
+
+
+def blocking_client(uri: str, *, token: str = "", timeout_seconds: float) -> MilvusClient:
+    """A client for jobs and tools. Raises pymilvus's own errors."""
+    return MilvusClient(uri=uri, token=token, timeout=timeout_seconds, grpc_options=_GRPC_OPTIONS)
 
 
 class MilvusSearch:

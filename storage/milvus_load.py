@@ -1,11 +1,11 @@
 """Makes the collections of a version searchable again after the index was restarted."""
 
 import grpc
-from pymilvus import MilvusClient, MilvusException
+from pymilvus import MilvusException
 
 from core.errors import Unavailable
 from core.settings import Settings
-from storage.milvus import token_of
+from storage.milvus import blocking_client, token_of
 
 
 def load_collections(settings: Settings, collections: list[str]) -> None:
@@ -19,7 +19,7 @@ def load_collections(settings: Settings, collections: list[str]) -> None:
     seconds = settings.milvus_timeout_seconds
     try:
         uri, token = settings.milvus_uri or "", token_of(settings)
-        client = MilvusClient(uri=uri, token=token, timeout=seconds)
+        client = blocking_client(uri, token=token, timeout_seconds=seconds)
         try:
             for collection in sorted({*client.list_collections(timeout=seconds)} & {*collections}):
                 client.load_collection(collection, timeout=seconds)

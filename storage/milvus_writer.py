@@ -12,7 +12,7 @@ from pymilvus import DataType, MilvusClient, MilvusException
 from core.errors import Unavailable
 from core.settings import Settings
 from core.types import Hits
-from storage.milvus import ID, VECTOR, hits_of, search_params, token_of
+from storage.milvus import ID, VECTOR, blocking_client, hits_of, search_params, token_of
 
 ID_LENGTH = 128
 BATCH_BYTES = 8_000_000  # gRPC refuses messages of 64 MB; beyond 8 MB a batch gains nothing
@@ -32,7 +32,7 @@ class MilvusWriter:
 
     def __init__(self, uri: str, *, token: str = "", timeout_seconds: float = 120.0) -> None:
         with _mapped():
-            self._client = MilvusClient(uri=uri, token=token, timeout=timeout_seconds)
+            self._client = blocking_client(uri, token=token, timeout_seconds=timeout_seconds)
         self._timeout = timeout_seconds
 
     @classmethod

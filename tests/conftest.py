@@ -1,11 +1,13 @@
 """Real servers for the tests: each starts when first asked for and ends with the session."""
 
 import asyncio
+import logging
 import os
 from collections.abc import AsyncIterator, Iterator
 from uuid import uuid4
 
 import pytest
+import structlog
 from sqlalchemy import make_url, text
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import NullPool
@@ -25,6 +27,17 @@ def _environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
                 patch.delenv(name)
         patch.setenv("UPNEXT_HOME", str(tmp_path_factory.mktemp("home-of-all")))
         yield
+
+
+@pytest.fixture(autouse=True)
+def _logging() -> Iterator[None]:
+    """What a test does to logging ends with it: the next one may look at its own lines."""
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    yield
+    root.handlers[:] = handlers
+    root.setLevel(level)
+    structlog.reset_defaults()
 
 
 def _serve(factory: pytest.TempPathFactory, name: StoreName) -> Iterator[str]:

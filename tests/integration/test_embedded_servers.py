@@ -13,7 +13,6 @@ import nats
 import psutil
 import pytest
 import redis
-from pymilvus import MilvusClient
 
 from core.errors import SetupError
 from storage.embedded.identity import Identity, Record
@@ -21,6 +20,7 @@ from storage.embedded.postgres import PostgresServer
 from storage.embedded.privilege import child_setup, unprivileged_account
 from storage.embedded.server import EmbeddedServer
 from storage.embedded.stack import SERVERS, EmbeddedStack, StoreName
+from storage.milvus import blocking_client
 
 pytestmark = pytest.mark.integration
 
@@ -70,7 +70,7 @@ async def nats_read(url: str) -> object:
 
 async def milvus_write(uri: str) -> None:
     def write() -> None:
-        client = MilvusClient(uri)
+        client = blocking_client(uri, timeout_seconds=10)
         client.create_collection("kept", dimension=2)
         client.insert("kept", [{"id": 7, "vector": [1.0, 0.0]}])
         client.close()
@@ -80,7 +80,7 @@ async def milvus_write(uri: str) -> None:
 
 async def milvus_read(uri: str) -> object:
     def read() -> object:
-        client = MilvusClient(uri)
+        client = blocking_client(uri, timeout_seconds=10)
         client.load_collection("kept")
         rows = client.get("kept", [7])
         client.close()

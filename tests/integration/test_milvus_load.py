@@ -10,7 +10,7 @@ from pymilvus.client.types import LoadState
 
 from core.errors import Unavailable
 from core.settings import Settings, load
-from storage.milvus import MilvusSearch
+from storage.milvus import MilvusSearch, blocking_client
 from storage.milvus_load import load_collections
 from storage.milvus_writer import MilvusWriter
 
@@ -27,7 +27,7 @@ def settings(milvus_uri: str) -> Settings:
 
 @pytest.fixture
 def client(milvus_uri: str) -> Iterator[MilvusClient]:
-    client = MilvusClient(uri=milvus_uri)
+    client = blocking_client(milvus_uri, timeout_seconds=10)
     yield client
     client.close()
 

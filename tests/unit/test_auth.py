@@ -37,6 +37,11 @@ def test_a_good_token_names_its_principal() -> None:
     assert principal.roles == {"admin", "user"}
 
 
+def test_an_issuer_whose_clock_is_ahead_is_believed() -> None:
+    ahead = token(iat=utc_now() + timedelta(seconds=20))
+    assert TokenVerifier(SECRET).verify(ahead).sub == "ann"
+
+
 def test_a_token_without_roles_may_nothing() -> None:
     assert TokenVerifier(SECRET).verify(token(roles=None)).roles == frozenset()
 

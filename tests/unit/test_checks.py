@@ -48,8 +48,11 @@ def test_times_are_taken_to_utc() -> None:
         ({"regions": ["DE"] * 301}, "regions has 301 entries, at most 300"),
         ({"language": ""}, "language has an empty entry"),
         ({"creator_id": "A B"}, "creator_id 'A B' must be 1 to 128"),
-        ({"duration_seconds": -1}, "duration_seconds must be a number of seconds, 0 or more"),
-        ({"duration_seconds": "nan"}, "duration_seconds must be a number of seconds, 0 or more"),
+        ({"duration_seconds": -1}, "duration_seconds must be a number of seconds, 0 to 8,640,000"),
+        (
+            {"duration_seconds": "nan"},
+            "duration_seconds must be a number of seconds, 0 to 8,640,000",
+        ),
         ({"maturity": -1}, "maturity must be an age, 0 to 120"),
         ({"published_at": "0001-01-01"}, "published_at: the year 1 is out of range"),
         (

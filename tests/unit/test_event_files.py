@@ -120,9 +120,9 @@ def test_csv_text_becomes_numbers_and_times(tmp_path: Path) -> None:
         ({"rating": 0}, "rating 0.0 must be 0.5 to 5"),
         ({"rating": "much"}, "rating: expected `float | null`, got `str`"),
         ({"rating": "nan"}, "rating nan must be 0.5 to 5"),
-        ({"watched_seconds": -1}, "watched_seconds must be a number of seconds, 0 or more"),
-        ({"watched_seconds": "inf"}, "watched_seconds must be a number of seconds, 0 or more"),
-        ({"video_seconds": -1}, "video_seconds must be a number of seconds, 0 or more"),
+        ({"watched_seconds": -1}, "watched_seconds must be a number of seconds, 0 to 8,640,000"),
+        ({"watched_seconds": "inf"}, "watched_seconds must be a number of seconds, 0 to 8,640,000"),
+        ({"video_seconds": -1}, "video_seconds must be a number of seconds, 0 to 8,640,000"),
         (
             {"rating": 4, "watched_seconds": 4},
             "a row is a watch or a rating: give one of watched_seconds and rating",

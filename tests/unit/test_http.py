@@ -134,6 +134,8 @@ async def test_an_integer_id_is_its_text(world: World, client: TestClient[Litest
     [
         (b"", "Send a JSON object"),
         (b"{", "truncated"),
+        (b'{"content_id":"\xff"}', "UTF-8"),
+        (b'{"content_id":"v000","\xff":1}', "UTF-8"),
         (b"[]", "Expected `object`"),
         (b"{}", "content_id"),
         (b'{"content_id":"v000","extra":1}', "extra"),
@@ -143,6 +145,7 @@ async def test_an_integer_id_is_its_text(world: World, client: TestClient[Litest
         (b'{"content_id":"a b"}', "content_id"),
         (b'{"content_id":' + b"1" * 129 + b"}", "content_id"),
         (b'{"content_id":"v000","watched_seconds":-1}', "watched_seconds"),
+        (b'{"content_id":"v000","watched_seconds":1e20}', "watched_seconds"),
         (b'{"content_id":"v000","watched_seconds":NaN}', "malformed"),
         (b'{"content_id":"v000","occurred_at":"yesterday"}', "occurred_at"),
         (b'{"content_id":"v000","occurred_at":"2026-01-01T00:00:00"}', "occurred_at"),

@@ -32,10 +32,34 @@ def test_a_child_sees_the_same_settings(monkeypatch: pytest.MonkeyPatch) -> None
 
 
 @pytest.mark.parametrize(
-    "name", ["postgres_url", "redis_url", "milvus_uri", "bus_url", "artifacts_url"]
+    ("name", "scheme"),
+    [
+        ("postgres_url", "postgresql"),
+        ("redis_url", "rediss"),
+        ("milvus_uri", "https"),
+        ("bus_url", "nats"),
+        ("artifacts_url", "s3"),
+    ],
 )
-def test_a_password_inside_a_url_is_not_in_the_representation(name: str) -> None:
-    assert "hush" not in repr(load({name: "scheme://me:hush@host"}))
+def test_a_password_inside_a_url_is_not_in_the_representation(name: str, scheme: str) -> None:
+    assert "hush" not in repr(load({name: f"{scheme}://me:hush@host"}))
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("postgres_url", "mysql://host/database"),
+        ("redis_url", "http://host"),
+        ("milvus_uri", "host"),
+        ("bus_url", "host:4222"),
+        ("artifacts_url", "/folder"),
+        ("artifacts_url", "s3://"),
+        ("jwt_secret", "short"),
+    ],
+)
+def test_what_cannot_be_a_url_or_a_secret_is_refused_by_name(name: str, value: str) -> None:
+    with pytest.raises(SetupError, match=f"UPNEXT_{name.upper()} cannot be used"):
+        load({name: value})
 
 
 def test_a_secret_is_not_in_the_representation() -> None:

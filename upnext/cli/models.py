@@ -83,11 +83,11 @@ def table_of(found: Sequence[Model]) -> Table:
     """Models, a row each."""
     table = Table()
     table.add_column("id", no_wrap=True)  # to be pasted into the next command
-    for name in ("status", "interactions", "ndcg@10"):
+    for name in ("version", "status", "interactions", "ndcg@10"):
         table.add_column(name)
     for model in found:
         metric = f"{model.metrics['ndcg@10']:.4f}" if "ndcg@10" in model.metrics else "-"
-        table.add_row(model.id, model.status, f"{model.data.interactions:,}", metric)
+        table.add_row(model.id, model.version, model.status, f"{model.data.interactions:,}", metric)
     return table
 
 
