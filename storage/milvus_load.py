@@ -1,11 +1,10 @@
 """Makes the collections of a version searchable again after the index was restarted."""
 
-import grpc
-from pymilvus import MilvusException
+from contextlib import closing
 
-from core.errors import Unavailable
 from core.settings import Settings
-from storage.milvus import blocking_client, token_of
+from storage.milvus import token_of
+from storage.milvus_writer import MilvusWriter
 
 
 def load_collections(settings: Settings, collections: list[str]) -> None:
@@ -16,14 +15,11 @@ def load_collections(settings: Settings, collections: list[str]) -> None:
     Raises:
         Unavailable: Milvus did not answer.
     """
-    seconds = settings.milvus_timeout_seconds
-    try:
-        uri, token = settings.milvus_uri or "", token_of(settings)
-        client = blocking_client(uri, token=token, timeout_seconds=seconds)
-        try:
-            for collection in sorted({*client.list_collections(timeout=seconds)} & {*collections}):
-                client.load_collection(collection, timeout=seconds)
-        finally:
-            client.close()
-    except (MilvusException, grpc.RpcError) as error:
-        raise Unavailable("milvus") from error
+    writer = MilvusWriter(
+        settings.milvus_uri or "",
+        token=token_of(settings),
+        timeout_seconds=settings.milvus_timeout_seconds,
+    )
+    with closing(writer):
+        for collection in sorted({*writer.collections()} & {*collections}):
+            writer.load(collection)

@@ -82,6 +82,11 @@ class MilvusWriter:
             # Milvus indexes what is added later by itself; Lite refuses to make an index twice.
             if not self._client.list_indexes(collection, timeout=self._timeout):
                 self._client.create_index(collection, index, timeout=self._timeout)
+        self.load(collection)
+
+    def load(self, collection: str) -> None:
+        """Make a sealed collection searchable; one that is stays so."""
+        with _mapped():
             self._client.load_collection(collection, timeout=self._timeout)
 
     def count(self, collection: str) -> int:

@@ -1,9 +1,11 @@
-"""Which status of a model may follow which."""
+"""What a run is called, and which status of a model may follow which."""
 
+from datetime import datetime
 from typing import Final
+from uuid import UUID
 
 from core.errors import Conflict
-from core.types import ModelStatus
+from core.types import ModelStatus, ModelType
 
 RUN_STEPS: Final[dict[ModelStatus, frozenset[ModelStatus]]] = {
     "queued": frozenset({"training", "failed"}),
@@ -23,6 +25,11 @@ STALE_SECONDS: Final = 60.0
 """A run without a heartbeat for this long is given up."""
 
 STALE_REASON: Final = f"The run gave no sign of life for {STALE_SECONDS:.0f} s: start it again."
+
+
+def version_name(model_type: ModelType, began: datetime, token: UUID) -> str:
+    """The version that a run makes: a name that collections in Milvus may carry."""
+    return f"{model_type}_{began:%Y%m%d_%H%M%S}_{token.hex[:4]}"
 
 
 def check_running(model_id: str, status: ModelStatus, *, same_attempt: bool) -> None:

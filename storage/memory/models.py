@@ -19,6 +19,7 @@ from storage.model_status import (
     check_promotable,
     check_running,
     check_step,
+    version_name,
 )
 
 
@@ -52,7 +53,7 @@ class MemoryModels:
         model = Model(
             id=str(uuid4()),
             model_type=model_type,
-            version=f"{model_type}_{now:%Y%m%d_%H%M%S}_{token.hex[:4]}",
+            version=version_name(model_type, now, token),
             status="queued",
             created_at=now,
             params=dict(params),

@@ -14,7 +14,14 @@ from core.clock import Clock
 from core.errors import Conflict
 from core.events import ModelTrainingCompleted, ModelTrainingStarted, TrainedOn
 from core.types import DataSpan, Model, ModelStatus, ModelType, Progress
-from storage.model_status import RUN_STEPS, STALE_REASON, STALE_SECONDS, check_running, check_step
+from storage.model_status import (
+    RUN_STEPS,
+    STALE_REASON,
+    STALE_SECONDS,
+    check_running,
+    check_step,
+    version_name,
+)
 from storage.postgres.engine import transaction
 from storage.postgres.model_rows import locked, to_model
 from storage.postgres.outbox import append
@@ -41,7 +48,7 @@ class PostgresRuns:
         row = {
             "id": str(uuid4()),
             "model_type": model_type,
-            "version": f"{model_type}_{now:%Y%m%d_%H%M%S}_{token.hex[:4]}",
+            "version": version_name(model_type, now, token),
             "status": "queued",
             "attempt": token,
             "heartbeat_at": now,
