@@ -15,7 +15,7 @@ from functools import partial
 
 import click
 
-from core.errors import SetupError, UpnextError
+from core.errors import SetupError
 from core.settings import Settings, child_environment
 from storage import bus
 from storage.embedded.identity import Identity
@@ -53,7 +53,8 @@ def run(settings: Settings) -> bool:
             with ExitStack() as running:
                 started.start(running)
                 started.watch()
-        except (KeyboardInterrupt, UpnextError):
+        except BaseException:
+            # Once a stop was asked for, whatever an interrupted driver makes of it is the stop.
             if not stop.asked:
                 raise
             console.print("Stopped." if started.ready else "Stopped before it was ready.")
