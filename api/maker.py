@@ -9,8 +9,9 @@ from numpy.typing import NDArray
 from api.moment import Moment
 from api.schemas import Recommended
 from core.types import Candidate, ListType, Ranked, UserId, UserState, VideoId
-from embeddings.items import UNKNOWN
+from embeddings.user_encoder import user_vector
 from ranking.rank import rank
+from retrieval.hash_index import UNKNOWN
 from retrieval.query import Query
 from retrieval.retriever import LONGEST_LIST, Retrieved, Retriever
 from retrieval.similar_videos import SimilarVideos
@@ -74,7 +75,7 @@ class Maker:
 def _user_vector(state: UserState | None, moment: Moment) -> NDArray[np.float32] | None:
     if state is None or moment.live is None or not state.recent:
         return None
-    return moment.live.encoder.encode(state.recent, moment.live.items, moment.now)
+    return user_vector(moment.live.encoder, state.recent, moment.live.items)
 
 
 def _query(state: UserState | None, moment: Moment, vector: NDArray[np.float32] | None) -> Query:
@@ -121,12 +122,7 @@ def _vectors(hashes: NDArray[np.uint64], moment: Moment) -> NDArray[np.float32]:
     """
     if moment.live is None:
         return np.zeros((len(hashes), 1), dtype=np.float32)
-    items = moment.live.items
-    rows = items.rows(hashes)
-    known = rows != UNKNOWN
-    vectors = np.zeros((len(hashes), items.dim), dtype=np.float32)
-    vectors[known] = items.vectors[rows[known]]
-    return vectors
+    return moment.live.items.at(hashes)[0]
 
 
 def _left_out(left_out: Mapping[str, str]) -> frozenset[str]:

@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from core.clock import days
 from core.hashing import hash64
 from core.types import Interaction, UserId, Video, VideoId
 from embeddings.text import genres_of, text_of
@@ -39,17 +40,26 @@ class Histories:
     """Users' histories, oldest first, each video once (where it was watched last).
 
     User u's are `rows[offsets[u]:offsets[u + 1]]`: int32 rows of the item vectors, with float32
-    `weights` beside. `first` and `last` bound the times of all interactions read, `count` is how
-    many those were.
+    `weights` and float64 `times` (days since the epoch) beside. `first` and `last` bound the times
+    of all interactions read, `count` is how many those were.
     """
 
     users: list[UserId]
     offsets: NDArray[np.int64]
     rows: NDArray[np.int32]
     weights: NDArray[np.float32]
+    times: NDArray[np.float64]
     count: int
     first: datetime | None
     last: datetime | None
+
+    def of(self, user: int) -> slice:
+        """Where user number `user` has their history."""
+        return slice(int(self.offsets[user]), int(self.offsets[user + 1]))
+
+    def watches(self, videos: int) -> NDArray[np.int32]:
+        """How many users watched each of so many videos, int32 (videos,)."""
+        return np.bincount(self.rows, minlength=videos).astype(np.int32)
 
 
 async def read_catalogue(pages: AsyncIterator[Sequence[Video]]) -> Catalogue:
@@ -84,9 +94,10 @@ class _Reader:
         self._row_of = row_of
         self._users: list[UserId] = []
         self._lengths: list[int] = []
-        self._parts: list[tuple[NDArray[np.int32], NDArray[np.float32]]] = []
+        self._rows: list[NDArray[np.int32]] = [np.zeros(0, np.int32)]
+        self._says: list[NDArray[np.float64]] = [np.zeros((0, 2))]  # weights and times
         self._user: UserId | None = None
-        self._history: dict[int, float] = {}
+        self._history: dict[int, tuple[float, float]] = {}
         self._count = 0
         self._first: datetime | None = None
         self._last: datetime | None = None
@@ -103,33 +114,29 @@ class _Reader:
         row = self._row_of.get(interaction.video_id)
         if row is not None:
             self._history.pop(row, None)  # a later watch moves the video to the end
-            self._history[row] = interaction.weight
+            self._history[row] = interaction.weight, days(at)
 
     def histories(self) -> Histories:
         """All that was added."""
         self._close()
-        rows = [part[0] for part in self._parts]
-        weights = [part[1] for part in self._parts]
+        says = np.concatenate(self._says)
         return Histories(
-            self._users,
-            np.concatenate([[0], np.cumsum(self._lengths, dtype=np.int64)]).astype(np.int64),
-            np.concatenate([np.zeros(0, np.int32), *rows]),
-            np.concatenate([np.zeros(0, np.float32), *weights]),
-            self._count,
-            self._first,
-            self._last,
+            users=self._users,
+            offsets=np.cumsum([0, *self._lengths], dtype=np.int64),
+            rows=np.concatenate(self._rows),
+            weights=says[:, 0].astype(np.float32),
+            times=says[:, 1].copy(),
+            count=self._count,
+            first=self._first,
+            last=self._last,
         )
 
     def _close(self) -> None:
         if self._user is not None and self._history:
             self._users.append(self._user)
             self._lengths.append(len(self._history))
-            self._parts.append(
-                (
-                    np.fromiter(self._history, np.int32, len(self._history)),
-                    np.fromiter(self._history.values(), np.float32, len(self._history)),
-                )
-            )
+            self._rows.append(np.fromiter(self._history, np.int32, len(self._history)))
+            self._says.append(np.array(list(self._history.values())))
         self._history = {}
 
 

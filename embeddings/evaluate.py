@@ -1,13 +1,13 @@
 """How well a model finds what users watched last: recall, nDCG and coverage of the top 10."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from embeddings.content_model import user_vectors
 from embeddings.dataset import Histories
-from embeddings.user_encoder import DecayedMean
+from embeddings.encode_users import user_vectors
+from embeddings.user_encoder import UserEncoder
 
 TOP = 10
 BATCH_NUMBERS = 5_000_000  # scores held at a time
@@ -16,55 +16,60 @@ MAX_USERS = 8_000
 
 @dataclass(frozen=True, slots=True)
 class Split:
-    """Histories without each user's last watch, and that watch: int32 (users,) item rows."""
+    """Histories less the last watch of some users, and those watches.
+
+    `train` has all users · `users` int64 (m,), which of them are judged · `targets` int32 (m,),
+    the item rows held out.
+    """
 
     train: Histories
+    users: NDArray[np.int64]
     targets: NDArray[np.int32]
 
 
 def leave_last_out(histories: Histories, *, seed: int, most: int = MAX_USERS) -> Split:
-    """Split users with two videos or more; at most `most` of them, drawn by `seed`."""
-    lengths = np.diff(histories.offsets)
-    eligible = np.flatnonzero(lengths > 1)
+    """Hold out the last watch of users with two videos or more; of at most `most`, by `seed`."""
+    eligible = np.flatnonzero(np.diff(histories.offsets) > 1)
     if len(eligible) > most:
         eligible = np.sort(np.random.default_rng(seed).choice(eligible, most, replace=False))
-    ends = histories.offsets[eligible + 1] - 1
-    starts = histories.offsets[eligible]
-    kept = [np.arange(start, end) for start, end in zip(starts, ends, strict=True)]
-    at = np.concatenate([np.zeros(0, np.int64), *kept])
-    train = Histories(
-        users=[histories.users[user] for user in eligible],
-        offsets=np.concatenate([[0], np.cumsum(ends - starts)]).astype(np.int64),
-        rows=histories.rows[at],
-        weights=histories.weights[at],
-        count=len(at),
-        first=histories.first,
-        last=histories.last,
+    held_out = histories.offsets[eligible + 1] - 1
+    kept = np.ones(len(histories.rows), dtype=np.bool_)
+    kept[held_out] = False
+    before = np.concatenate([[0], np.cumsum(kept)])
+    train = replace(
+        histories,
+        offsets=before[histories.offsets].astype(np.int64),
+        rows=histories.rows[kept],
+        weights=histories.weights[kept],
+        times=histories.times[kept],
+        count=histories.count - len(held_out),
     )
-    return Split(train, histories.rows[ends])
+    return Split(train, eligible, histories.rows[held_out])
 
 
 def evaluate(
-    split: Split, items: NDArray[np.float32], encoder: DecayedMean, recent: int
+    split: Split, items: NDArray[np.float32], encoder: UserEncoder, recent: int
 ) -> dict[str, float]:
     """Metrics of ranking all videos that a user had not watched by inner product.
 
-    `recall@10` and `ndcg@10` are means over users (the one relevant video is the target, so the
-    ideal gain is 1); `coverage@10` is the share of the catalogue in anyone's top 10. Videos with
-    the same score share the mean of the gains of their ranks. Empty without users.
+    `recall@10` and `ndcg@10` are means over the users that have a vector (the one relevant video
+    is the target, so the ideal gain is 1); `coverage@10` is the share of the catalogue in anyone's
+    top 10. Videos with the same score share the mean of the gains of their ranks. Empty without
+    users.
     """
-    vectors, users = user_vectors(split.train, items, encoder, recent)
-    if len(users) == 0:
+    vectors, has = user_vectors(split.train, items, encoder, recent, split.users)
+    if len(has) == 0:
         return {}
+    users, targets = split.users[has], split.targets[has]
     gains = np.zeros((len(users), 2))
     shown = np.zeros(len(items), dtype=np.bool_)
     step = max(1, BATCH_NUMBERS // len(items))
     for start in range(0, len(users), step):
-        batch = users[start : start + step]
-        scores = vectors[start : start + step] @ items.T
-        for row, user in zip(scores, batch, strict=True):
-            row[split.train.rows[split.train.offsets[user] : split.train.offsets[user + 1]]] = -2
-        gains[start : start + step] = fair_gains(scores, split.targets[batch])
+        batch = slice(start, start + step)
+        scores = vectors[batch] @ items.T
+        for row, user in zip(scores, users[batch].tolist(), strict=True):
+            row[split.train.rows[split.train.of(user)]] = -np.inf
+        gains[batch] = fair_gains(scores, targets[batch])
         shown[np.argpartition(-scores, min(TOP, len(items)) - 1, axis=1)[:, :TOP]] = True
     recall, ndcg = gains.mean(axis=0)
     return {

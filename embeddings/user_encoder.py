@@ -1,7 +1,6 @@
 """From what a user watched to one vector in the space of the items; numpy only, for serving."""
 
 from collections.abc import Sequence
-from datetime import datetime
 from typing import Protocol
 
 import msgspec
@@ -16,40 +15,34 @@ class UserEncoder(Protocol):
     """Encodes a user's recent watches: equal inputs give equal vectors in every process."""
 
     def encode(
-        self, recent: Sequence[Watch], items: ItemVectors, now: datetime
+        self, vectors: NDArray[np.float32], weights: NDArray[np.float32]
     ) -> NDArray[np.float32] | None:
-        """The user's vector, float32 (d,), L2-normalised.
+        """The user's vector, float32 (d,); a video's score is its inner product with it.
 
         Args:
-            recent: newest first, each video once.
-            items: the item vectors of the encoder's own version.
-            now: depended upon by whole hours at most, so that lists can be kept.
+            vectors: float32 (n, d), item vectors of the watched videos, newest first, each once.
+            weights: float32 (n,), how much each watch says.
 
         Returns:
-            None when nothing that was watched is known to `items`.
+            None when that says nothing about the user.
         """
         ...
 
 
 class DecayedMean(msgspec.Struct, frozen=True, tag="decayed_mean"):
-    """The mean of the watched videos' vectors, the r-th newest weighing `weight * 2^(-r / h)`.
+    """The normalised mean of the watched videos' vectors, the r-th newest weighing `2^(-r / h)`.
 
     Videos that the version does not know take no place in the order, here as in training.
     `half_life` h counts watches, not days: it measured better, and a user who comes back after
-    a year is met with the taste they left with. `now` has no influence.
+    a year is met with the taste they left with.
     """
 
     half_life: float
 
     def encode(
-        self,
-        recent: Sequence[Watch],
-        items: ItemVectors,
-        now: datetime,  # noqa: ARG002  (the Protocol's)
+        self, vectors: NDArray[np.float32], weights: NDArray[np.float32]
     ) -> NDArray[np.float32] | None:
-        """See `UserEncoder.encode`."""
-        vectors, known = items.take([watch.video_id for watch in recent])
-        weights = np.array([watch.weight for watch in recent], dtype=np.float32)[known]
+        """See `UserEncoder.encode`; L2-normalised."""
         mean = (weights * self.decay(len(weights))) @ vectors
         norm = float(np.linalg.norm(mean))
         return (mean / norm).astype(np.float32) if norm > 0 else None
@@ -59,3 +52,15 @@ class DecayedMean(msgspec.Struct, frozen=True, tag="decayed_mean"):
         ages = np.arange(count, dtype=np.float32)
         kept: NDArray[np.float32] = np.exp2(-ages / np.float32(self.half_life))
         return kept
+
+
+def user_vector(
+    encoder: UserEncoder, recent: Sequence[Watch], items: ItemVectors
+) -> NDArray[np.float32] | None:
+    """The vector of a user with these recent watches, newest first, each video once.
+
+    None when nothing that was watched is known to `items`.
+    """
+    vectors, known = items.take([watch.video_id for watch in recent])
+    weights = np.array([watch.weight for watch in recent], dtype=np.float32)[known]
+    return encoder.encode(vectors, weights) if len(vectors) else None

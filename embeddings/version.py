@@ -1,7 +1,8 @@
 """A model version as files: written once, opened by every serving process.
 
-`models/<version>/` holds `hashes.npy`, `items.npy`, `content.npy`, `ids.txt`, `encoder.json` and,
-written last, `manifest.json` with the checksum of each: a folder without one is no version.
+`models/<version>/` holds `hashes.npy`, `ids.npy`, `items.npy`, `content.npy`, `watches.npy`,
+`content_map.npy`, the encoder's files and, written last, `manifest.json` with the checksum of
+each: a folder without one is no version.
 """
 
 from collections.abc import Collection
@@ -11,23 +12,26 @@ from hashlib import file_digest
 from pathlib import Path
 from shutil import rmtree
 from tempfile import TemporaryDirectory
+from typing import Any
 from uuid import uuid4
 
 import msgspec
 import numpy as np
 from filelock import FileLock
+from numpy.typing import NDArray
 
 from core.errors import Unavailable
-from core.types import ModelType, VideoId, Weights
+from core.types import ModelType, Weights
+from embeddings.content_map import ContentMap
+from embeddings.encoders import read_encoder, write_encoder
 from embeddings.items import ItemVectors
 from embeddings.ports import ArtifactStore
-from embeddings.user_encoder import DecayedMean, UserEncoder
+from embeddings.user_encoder import UserEncoder
 
 MANIFEST = "manifest.json"
-HASHES, ITEMS, CONTENT = "hashes.npy", "items.npy", "content.npy"
-IDS, ENCODER = "ids.txt", "encoder.json"
+HASHES, IDS, WATCHES = "hashes.npy", "ids.npy", "watches.npy"
+ITEMS, CONTENT, CONTENT_MAP = "items.npy", "content.npy", "content_map.npy"
 LOCK = ".lock"
-SERVED = (HASHES, ITEMS, CONTENT, ENCODER)
 
 
 class FileEntry(msgspec.Struct, frozen=True):
@@ -38,12 +42,16 @@ class FileEntry(msgspec.Struct, frozen=True):
 
 
 class Manifest(msgspec.Struct, frozen=True, kw_only=True):
-    """What a version is made of. `content_revision` names its `content_<revision>` collection."""
+    """What a version is made of. `content_revision` names its `content_<revision>` collection.
+
+    `normalised` says whether `content_map` gives normalised vectors.
+    """
 
     version: str
     model_type: ModelType
     created_at: datetime
     content_revision: str
+    normalised: bool
     weights: Weights
     metrics: dict[str, float]
     files: dict[str, FileEntry]
@@ -54,12 +62,16 @@ class Version:
     """An open version: all that serving needs of a model but the search index.
 
     `items` are the vectors of `videos_<version>`, the space of `encoder`; `content` are the text
-    vectors of the same videos, as in `content_<content_revision>`, to search that with.
+    vectors of the same videos, as in `content_<content_revision>`, to search that with. `watches`
+    int32 (n,), in their order, is how many users had watched each when the version was made.
     """
 
     version: str
+    model_type: ModelType
     items: ItemVectors
     content: ItemVectors
+    watches: NDArray[np.int32]
+    content_map: ContentMap
     encoder: UserEncoder
     weights: Weights
     content_revision: str
@@ -67,12 +79,13 @@ class Version:
 
 @dataclass(frozen=True, slots=True)
 class Fitted:
-    """What fitting gives: `ids` and the rows of `content` are in the order of `items`' hashes."""
+    """What fitting gives; all arrays are in the order of `items.hashes`."""
 
-    ids: tuple[VideoId, ...]
     items: ItemVectors
     content: ItemVectors
-    encoder: DecayedMean
+    watches: NDArray[np.int32]
+    content_map: ContentMap
+    encoder: UserEncoder
     weights: Weights
     metrics: dict[str, float]
 
@@ -94,17 +107,13 @@ def write_version(
     """Store a version, its manifest last. Returns its URL. Raises `Unavailable`."""
     with TemporaryDirectory(prefix="upnext-version-") as made:
         here = Path(made)
-        np.save(here / HASHES, fitted.items.hashes)
-        np.save(here / ITEMS, fitted.items.vectors)
-        np.save(here / CONTENT, fitted.content.vectors)
-        (here / IDS).write_text("\n".join(fitted.ids), encoding="utf-8")
-        (here / ENCODER).write_bytes(msgspec.json.encode(fitted.encoder))
-        names = (*SERVED, IDS)
+        names = _write_files(fitted, here)
         manifest = Manifest(
             version=version,
             model_type=model_type,
             created_at=created_at,
             content_revision=content_revision,
+            normalised=fitted.content_map.normalise,
             weights=fitted.weights,
             metrics=fitted.metrics,
             files={name: _entry(here / name) for name in names},
@@ -141,22 +150,44 @@ def keep_versions(cache_dir: Path, kept: Collection[str]) -> None:
                 rmtree(local)
 
 
+def _write_files(fitted: Fitted, here: Path) -> list[str]:
+    arrays = {
+        HASHES: fitted.items.hashes,
+        IDS: fitted.items.ids,
+        ITEMS: fitted.items.vectors,
+        CONTENT: fitted.content.vectors,
+        WATCHES: fitted.watches,
+        CONTENT_MAP: fitted.content_map.matrix,
+    }
+    for name, array in arrays.items():
+        np.save(here / name, array)
+    return [*arrays, *write_encoder(fitted.encoder, here)]
+
+
 def _open(store: ArtifactStore, version: str, local: Path) -> Version:
     local.mkdir(exist_ok=True)
     manifest = _manifest(store, version, local)
-    for name in SERVED:
-        expected = manifest.files[name]
+    for name, expected in manifest.files.items():
         if not _intact(local / name, expected):
             _fetch(store, folder(version) + name, local / name, expected)
-    hashes = np.load(local / HASHES, mmap_mode="r")
+    hashes, ids = _mapped(local / HASHES), _mapped(local / IDS)
     return Version(
         version=manifest.version,
-        items=ItemVectors(hashes, np.load(local / ITEMS, mmap_mode="r")),
-        content=ItemVectors(hashes, np.load(local / CONTENT, mmap_mode="r")),
-        encoder=msgspec.json.decode((local / ENCODER).read_bytes(), type=DecayedMean),
+        model_type=manifest.model_type,
+        items=ItemVectors(hashes, ids, _mapped(local / ITEMS)),
+        content=ItemVectors(hashes, ids, _mapped(local / CONTENT)),
+        watches=_mapped(local / WATCHES),
+        content_map=ContentMap(np.load(local / CONTENT_MAP), manifest.normalised),
+        encoder=read_encoder(local),
         weights=manifest.weights,
         content_revision=manifest.content_revision,
     )
+
+
+def _mapped(path: Path) -> NDArray[Any]:
+    """An array that processes share, read only."""
+    array: NDArray[Any] = np.load(path, mmap_mode="r")
+    return array
 
 
 def _manifest(store: ArtifactStore, version: str, local: Path) -> Manifest:

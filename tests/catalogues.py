@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 from core.clock import days
 from core.hashing import hash64_many
 from core.types import PopularityRow, UserId, UserState, Video, VideoId, Watch, Weights
-from embeddings.items import ItemVectors, item_vectors
+from embeddings.content_map import ContentMap
+from embeddings.items import ItemVectors, item_vectors, normalised
 from embeddings.user_encoder import DecayedMean
 from embeddings.version import Version
 from retrieval.catalogue import Catalogue
@@ -71,8 +72,11 @@ def version_of(items: ItemVectors, name: str = "content_1") -> Version:
     """An open version whose behaviour space is its content space."""
     return Version(
         version=name,
+        model_type="content",
         items=items,
         content=items,
+        watches=np.zeros(len(items), dtype=np.int32),
+        content_map=ContentMap(np.eye(items.dim + 1, items.dim, dtype=np.float32), normalise=True),
         encoder=DecayedMean(half_life=10.0),
         weights=Weights(similarity=0.6, popularity=0.2, genre=0.1, recency=0.05, exploration=0.05),
         content_revision="r1",
@@ -81,7 +85,7 @@ def version_of(items: ItemVectors, name: str = "content_1") -> Version:
 
 def indexed(names: Sequence[str], vectors: NDArray[np.float32]) -> tuple[Version, MemoryIndex]:
     """A version of these videos, and an index that has its collections."""
-    items = item_vectors(ids(*names), vectors)
+    items = item_vectors(ids(*names), normalised(vectors))
     version = version_of(items)
     index = MemoryIndex()
     rows = items.vectors[items.rows(hash64_many(names))]

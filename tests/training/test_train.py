@@ -10,6 +10,7 @@ from core.errors import Conflict
 from core.settings import Settings
 from core.types import Progress, Video, VideoId, Watch
 from embeddings.text import REVISION
+from embeddings.user_encoder import user_vector
 from embeddings.version import open_version
 from storage.artifacts import artifact_store
 from storage.milvus_writer import MilvusWriter
@@ -50,7 +51,7 @@ async def test_versions_are_made_go_live_come_back_and_are_swept(
     assert counts == {f"videos_{first.version}": 30, f"users_{first.version}": 12, CONTENT: 30}
 
     version = open_version(store, first.version, tmp_path / "cache")
-    likes = version.encoder.encode([Watch(VideoId("toys-Hull"), EPOCH, 1.0)], version.items, EPOCH)
+    likes = user_vector(version.encoder, [Watch(VideoId("toys-Hull"), EPOCH, 1.0)], version.items)
     assert likes is not None
     [found] = index.search(f"videos_{first.version}", likes[np.newaxis], 10)
     assert {id_.partition("-")[0] for id_ in found.ids} == {"toys"}

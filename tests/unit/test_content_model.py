@@ -1,11 +1,12 @@
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from core.hashing import hash64_many
 from core.types import VideoId
-from embeddings.content_model import fit_items
+from embeddings.content_model import fit_map
 from embeddings.evaluate import evaluate, leave_last_out
-from embeddings.items import item_vectors
+from embeddings.items import ItemVectors, item_vectors, normalised
 from embeddings.user_encoder import DecayedMean
 from tests.unit.test_evaluate import histories
 
@@ -18,12 +19,16 @@ def _ids() -> list[VideoId]:
     return [VideoId(str(n)) for n in range(TASTES * EACH)]
 
 
+def fit_items(ids: list[VideoId], content: NDArray[np.float32], dimensions: int) -> ItemVectors:
+    return item_vectors(ids, fit_map(content, dimensions)(content))
+
+
 def test_taking_the_mean_away_parts_the_tastes() -> None:
     rng = np.random.default_rng(1)
     shared, tastes = rng.normal(size=DIM) * 3, rng.normal(size=(TASTES, DIM))
     content = (shared + np.repeat(tastes, EACH, axis=0)).astype(np.float32)
     content += rng.normal(size=content.shape).astype(np.float32) * 0.2
-    before = item_vectors(_ids(), content)
+    before = item_vectors(_ids(), normalised(content))
     items = fit_items(_ids(), content, dimensions=16)
     taste = np.repeat(np.arange(TASTES), EACH)
     for vectors, parted in ((before, False), (items, True)):

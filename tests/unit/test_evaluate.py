@@ -16,6 +16,7 @@ def histories(*rows: list[int]) -> Histories:
         offsets=np.cumsum([0, *map(len, rows)], dtype=np.int64),
         rows=np.array(flat, dtype=np.int32),
         weights=np.ones(len(flat), dtype=np.float32),
+        times=np.arange(len(flat), dtype=np.float64),
         count=len(flat),
         first=None,
         last=None,
@@ -46,17 +47,20 @@ def test_equal_scores_share_the_gains_of_their_ranks() -> None:
 
 def test_the_last_watch_is_held_out_and_single_watches_say_nothing() -> None:
     split = leave_last_out(histories([4, 1, 3], [2], [0, 2]), seed=0)
-    assert split.train.users == ["0", "2"]
-    assert split.train.offsets.tolist() == [0, 2, 3]
-    assert split.train.rows.tolist() == [4, 1, 0]
+    assert split.train.offsets.tolist() == [0, 2, 3, 4]
+    assert split.train.rows.tolist() == [4, 1, 2, 0]
+    assert split.train.times.tolist() == [0, 1, 3, 4]
+    assert split.users.tolist() == [0, 2]
     assert split.targets.tolist() == [3, 2]
 
 
-def test_at_most_so_many_users_are_drawn_and_the_seed_says_which() -> None:
+def test_at_most_so_many_users_are_judged_and_the_seed_says_which() -> None:
     many = histories(*[[0, 1]] * 50)
-    drawn = [leave_last_out(many, seed=seed, most=5).train.users for seed in (1, 1, 2)]
+    splits = [leave_last_out(many, seed=seed, most=5) for seed in (1, 1, 2)]
+    drawn = [split.users.tolist() for split in splits]
     assert len(drawn[0]) == 5
     assert drawn[0] == drawn[1] != drawn[2]
+    assert len(splits[0].train.rows) == 95  # the others keep all of theirs
 
 
 def test_a_perfect_model_finds_every_target_and_never_what_was_watched() -> None:

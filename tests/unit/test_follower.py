@@ -1,6 +1,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
 from datetime import datetime
 
 import pytest
@@ -97,14 +98,7 @@ class Truth:
         self._answer("artifacts")
         self.opened.append(model.version)
         version, _ = indexed(["a"], random_vectors(1))
-        return Version(
-            version=model.version,
-            items=version.items,
-            content=version.content,
-            encoder=version.encoder,
-            weights=version.weights,
-            content_revision=version.content_revision,
-        )
+        return replace(version, version=model.version)
 
 
 class Replica:

@@ -9,6 +9,7 @@ from structlog.testing import capture_logs
 
 from core.errors import Unavailable
 from core.types import Candidate, Source, VideoId
+from embeddings.user_encoder import user_vector
 from retrieval.merge import merge, top_up
 from retrieval.nearest import Nearest
 from retrieval.new import New
@@ -148,7 +149,7 @@ async def test_all_sources_together_fill_a_list_for_a_known_user() -> None:
         NOW,
         wanted=60,
         state=state,
-        user_vector=VERSION.encoder.encode(state.recent, VERSION.items, NOW),
+        user_vector=user_vector(VERSION.encoder, state.recent, VERSION.items),
         live=VERSION,
     )
     found = await Retriever(sources, deadline_seconds=5).find(query)
@@ -165,7 +166,7 @@ async def test_without_an_index_the_list_is_popular_and_says_why() -> None:
         SNAPSHOT,
         NOW,
         state=state,
-        user_vector=VERSION.encoder.encode(state.recent, VERSION.items, NOW),
+        user_vector=user_vector(VERSION.encoder, state.recent, VERSION.items),
         live=VERSION,
     )
     found = await Retriever(sources, deadline_seconds=5).find(query)

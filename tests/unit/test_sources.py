@@ -6,6 +6,7 @@ from numpy.typing import NDArray
 
 from core.errors import Unavailable
 from core.types import Hits, Video, VideoId
+from embeddings.user_encoder import user_vector
 from retrieval.nearest import Nearest
 from retrieval.new import New
 from retrieval.popular import Popular
@@ -46,7 +47,7 @@ def _query(wanted: int = 10) -> Query:
         now=NOW,
         wanted=wanted,
         state=state,
-        user_vector=VERSION.encoder.encode(state.recent, VERSION.items, NOW),
+        user_vector=user_vector(VERSION.encoder, state.recent, VERSION.items),
         live=VERSION,
         exclude=frozenset(ids("v05", "nobody")),
     )
@@ -79,7 +80,7 @@ class SourceSuite:
             snapshot=catalogue_of([]).snapshot,
             now=NOW,
             state=state,
-            user_vector=VERSION.encoder.encode(state.recent, VERSION.items, NOW),
+            user_vector=user_vector(VERSION.encoder, state.recent, VERSION.items),
             live=VERSION,
         )
         assert await self.source().find(query) == []
@@ -134,7 +135,7 @@ async def test_nearest_gives_a_heavy_user_as_many_as_a_light_one() -> None:
         wanted=300,
         state=state,
         # Straight at what was watched: nearly all that is near has been seen.
-        user_vector=version.encoder.encode(state.recent, version.items, NOW),
+        user_vector=user_vector(version.encoder, state.recent, version.items),
         live=version,
     )
     found = await Nearest(search).find(query)

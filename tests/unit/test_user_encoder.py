@@ -6,10 +6,10 @@ import pytest
 from core.clock import EPOCH
 from core.hashing import hash64_many
 from core.types import UserId, VideoId, Watch
-from embeddings.content_model import user_vectors
 from embeddings.dataset import Histories
+from embeddings.encode_users import user_vectors
 from embeddings.items import item_vectors
-from embeddings.user_encoder import DecayedMean
+from embeddings.user_encoder import DecayedMean, user_vector
 
 pytestmark = pytest.mark.unit
 
@@ -25,7 +25,7 @@ def watched(*pairs: tuple[VideoId, float]) -> list[Watch]:
 
 
 def test_each_watch_weighs_half_of_the_next_newer_one() -> None:
-    vector = ENCODER.encode(watched((X, 1.0), (Y, 1.0), (Z, 1.0)), ITEMS, EPOCH)
+    vector = user_vector(ENCODER, watched((X, 1.0), (Y, 1.0), (Z, 1.0)), ITEMS)
     assert vector is not None
     # 1 : 1/2 : 1/4, divided by its norm sqrt(21) / 4
     rows = {id_: ITEMS.take([id_])[0][0] for id_ in (X, Y, Z)}
@@ -34,14 +34,14 @@ def test_each_watch_weighs_half_of_the_next_newer_one() -> None:
 
 
 def test_what_a_watch_says_counts_by_its_weight() -> None:
-    vector = ENCODER.encode(watched((X, 0.25), (Y, 1.0)), ITEMS, EPOCH)
+    vector = user_vector(ENCODER, watched((X, 0.25), (Y, 1.0)), ITEMS)
     assert vector is not None
     x, y = (float(vector @ ITEMS.take([id_])[0][0]) for id_ in (X, Y))
     assert x / y == pytest.approx(0.5, rel=1e-6)
 
 
 def test_an_unknown_video_takes_no_place_in_the_decay() -> None:
-    with_unknown = ENCODER.encode(watched((X, 1.0), (VideoId("?"), 1.0), (Y, 1.0)), ITEMS, EPOCH)
+    with_unknown = user_vector(ENCODER, watched((X, 1.0), (VideoId("?"), 1.0), (Y, 1.0)), ITEMS)
     assert with_unknown is not None
     x, y = (float(with_unknown @ ITEMS.take([id_])[0][0]) for id_ in (X, Y))
     assert x / y == pytest.approx(2.0, rel=1e-6)
@@ -49,15 +49,7 @@ def test_an_unknown_video_takes_no_place_in_the_decay() -> None:
 
 @pytest.mark.parametrize("recent", [[], watched((VideoId("?"), 1.0)), watched((X, 0.0))])
 def test_nothing_known_gives_no_vector(recent: list[Watch]) -> None:
-    assert ENCODER.encode(recent, ITEMS, EPOCH) is None
-
-
-def test_the_moment_changes_nothing() -> None:
-    recent = watched((X, 1.0), (Y, 0.3))
-    now, later = (ENCODER.encode(recent, ITEMS, EPOCH + timedelta(days=d)) for d in (1, 900))
-    assert now is not None
-    assert later is not None
-    assert now.tobytes() == later.tobytes()
+    assert user_vector(ENCODER, recent, ITEMS) is None
 
 
 def test_training_and_serving_give_users_the_same_vectors() -> None:
@@ -70,13 +62,13 @@ def test_training_and_serving_give_users_the_same_vectors() -> None:
     weights = rng.random(len(rows)).astype(np.float32)
     offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
     users = [UserId(str(n)) for n in range(5)]
-    histories = Histories(users, offsets, rows, weights, len(rows), None, None)
+    histories = Histories(users, offsets, rows, weights, np.zeros(len(rows)), len(rows), None, None)
     encoder, recent = DecayedMean(half_life=3.0), 10
     vectors, has = user_vectors(histories, items.vectors, encoder, recent)
     assert has.tolist() == [0, 1, 2, 4]
     for vector, user in zip(vectors, has, strict=True):
         own = range(offsets[user], offsets[user + 1])[::-1][:recent]
         state = [Watch(by_row[rows[at]], EPOCH, float(weights[at])) for at in own]
-        served = encoder.encode(state, items, EPOCH)
+        served = user_vector(encoder, state, items)
         assert served is not None
         np.testing.assert_allclose(vector, served, atol=1e-6)

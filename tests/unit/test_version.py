@@ -6,8 +6,8 @@ import pytest
 
 from core.clock import EPOCH
 from core.errors import NotFound, Unavailable
-from core.hashing import hash64
 from core.types import VideoId, Weights
+from embeddings.content_map import ContentMap
 from embeddings.items import item_vectors
 from embeddings.user_encoder import DecayedMean
 from embeddings.version import Fitted, keep_versions, open_version, write_version
@@ -17,7 +17,10 @@ pytestmark = pytest.mark.unit
 
 NAME = "content_20260101_000000_abcd"
 IDS = tuple(VideoId(f"video {n}") for n in range(40))
-FILES = ["content.npy", "encoder.json", "hashes.npy", "items.npy", "manifest.json"]
+FILES = [
+    "content.npy", "content_map.npy", "encoder.json", "hashes.npy", "ids.npy", "items.npy",
+    "manifest.json", "watches.npy",
+]  # fmt: skip
 
 
 @pytest.fixture
@@ -29,9 +32,10 @@ def store(tmp_path: Path) -> DirectoryArtifacts:
 def fitted() -> Fitted:
     rng = np.random.default_rng(0)
     return Fitted(
-        ids=tuple(sorted(IDS, key=hash64)),
         items=item_vectors(IDS, rng.normal(size=(40, 8)).astype(np.float32)),
         content=item_vectors(IDS, rng.normal(size=(40, 16)).astype(np.float32)),
+        watches=np.arange(40, dtype=np.int32),
+        content_map=ContentMap(rng.normal(size=(17, 8)).astype(np.float32), normalise=True),
         encoder=DecayedMean(half_life=7.0),
         weights=Weights(similarity=0.9),
         metrics={"ndcg@10": 0.25},
@@ -62,6 +66,10 @@ def test_what_was_written_is_opened(
         assert isinstance(theirs.vectors, np.memmap)
         np.testing.assert_array_equal(ours.hashes, theirs.hashes)
         np.testing.assert_array_equal(ours.vectors, theirs.vectors)
+        np.testing.assert_array_equal(ours.ids, theirs.ids)
+    np.testing.assert_array_equal(opened.watches, fitted.watches)
+    np.testing.assert_array_equal(opened.content_map.matrix, fitted.content_map.matrix)
+    assert opened.content_map.normalise
 
 
 def test_an_opened_version_needs_no_store(

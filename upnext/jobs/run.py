@@ -11,10 +11,11 @@ from core.clock import utc_now
 from core.errors import InvalidInput
 from core.settings import Settings
 from core.types import DataSpan, ModelStatus, Progress
-from embeddings.content_model import ContentConfig, fit_items, user_vectors
+from embeddings.content_model import ContentConfig, fit_map
 from embeddings.content_store import ContentStore
 from embeddings.dataset import Catalogue, Histories, read_catalogue, read_histories
 from embeddings.encode import TextEncoder, encode_new
+from embeddings.encode_users import user_vectors
 from embeddings.evaluate import evaluate, leave_last_out
 from embeddings.items import item_vectors
 from embeddings.ports import ArtifactStore
@@ -53,7 +54,7 @@ def run(settings: Settings, request: Request, report: Callable[[Report], None]) 
     store = artifact_store(settings.artifacts_url or "")
     tell("training", "reading", 0.0, "reading the catalogue")
     catalogue, histories = asyncio.run(_read(settings, request, store, tell))
-    fitted = _fit(store, catalogue, config, tell)
+    fitted = _fit(store, catalogue, histories, config, tell)
     tell("evaluating", "evaluating", 0.0, "ranking for users whose last watch was held out")
     split = leave_last_out(histories, seed=SEED)
     metrics = evaluate(split, fitted.items.vectors, fitted.encoder, config.recent)
@@ -66,7 +67,8 @@ def run(settings: Settings, request: Request, report: Callable[[Report], None]) 
         content_revision=REVISION,
         created_at=utc_now(),
     )
-    _publish(settings, _publication(request.version, fitted, histories, config.recent), tell)
+    made = _publication(request.version, fitted, catalogue, histories, config.recent)
+    _publish(settings, made, tell)
     data = DataSpan(
         start=histories.first,
         end=histories.last,
@@ -102,7 +104,13 @@ def _check_enough(videos: int) -> None:
         )
 
 
-def _fit(store: ArtifactStore, catalogue: Catalogue, config: ContentConfig, tell: Tell) -> Fitted:
+def _fit(
+    store: ArtifactStore,
+    catalogue: Catalogue,
+    histories: Histories,
+    config: ContentConfig,
+    tell: Tell,
+) -> Fitted:
     def encoder() -> TextEncoder:
         # torch takes seconds and memory: only when a text is new.
         from embeddings.text_encoder import MiniLM  # noqa: PLC0415
@@ -113,25 +121,28 @@ def _fit(store: ArtifactStore, catalogue: Catalogue, config: ContentConfig, tell
     tell("training", "encoding", 0.0, "looking for new texts")
     encoded = encode_new(catalogue, kept, encoder, lambda *at: tell("training", "encoding", *at))
     tell("training", "fitting", 0.0, f"{encoded.fresh:,} texts were new")
-    items = fit_items(catalogue.ids, encoded.vectors, config.dimensions)
+    content_map = fit_map(encoded.vectors, config.dimensions)
     return Fitted(
-        ids=tuple(catalogue.ids),
-        items=items,
+        items=item_vectors(catalogue.ids, content_map(encoded.vectors)),
         content=item_vectors(catalogue.ids, encoded.vectors),
+        watches=histories.watches(len(catalogue.ids)),
+        content_map=content_map,
         encoder=DecayedMean(config.half_life),
         weights=config.weights,
         metrics={},
     )
 
 
-def _publication(version: str, fitted: Fitted, histories: Histories, recent: int) -> Publication:
+def _publication(
+    version: str, fitted: Fitted, catalogue: Catalogue, histories: Histories, recent: int
+) -> Publication:
     vectors, has = user_vectors(histories, fitted.items.vectors, fitted.encoder, recent)
     return Publication(
         version=version,
         content_revision=REVISION,
-        videos=Rows(fitted.ids, fitted.items.vectors),
+        videos=Rows(catalogue.ids, fitted.items.vectors),
         users=Rows([histories.users[user] for user in has], vectors),
-        content=Rows(fitted.ids, fitted.content.vectors),
+        content=Rows(catalogue.ids, fitted.content.vectors),
     )
 
 
