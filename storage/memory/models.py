@@ -69,11 +69,12 @@ class MemoryModels:
         status: ModelStatus | None = None,
         progress: Progress | None = None,
         data: DataSpan | None = None,
+        params: Mapping[str, Any] | None = None,
         metrics: Mapping[str, float] | None = None,
         artifact_uri: str | None = None,
         error: str | None = None,
     ) -> Model:
-        """Write what is given (None: as it was) and a heartbeat."""
+        """Write what is given (None: as it was) and a heartbeat; `params` join the old ones."""
         given = {
             "status": status,
             "progress": progress,
@@ -84,6 +85,8 @@ class MemoryModels:
         }
         values: dict[str, Any] = {key: value for key, value in given.items() if value is not None}
         row, now = self._row(model_id), self._clock()
+        if params is not None:
+            values["params"] = row.model.params | dict(params)
         check_running(model_id, row.model.status, same_attempt=row.token == token)
         if status is not None and status != row.model.status:
             check_step(model_id, row.model.status, status)

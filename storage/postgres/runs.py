@@ -78,11 +78,14 @@ class PostgresRuns:
         status: ModelStatus | None = None,
         progress: Progress | None = None,
         data: DataSpan | None = None,
+        params: Mapping[str, Any] | None = None,
         metrics: Mapping[str, float] | None = None,
         artifact_uri: str | None = None,
         error: str | None = None,
     ) -> Model:
         """Write what is given (None: as it was) and a heartbeat; without any, only the heartbeat.
+
+        `params` join those that are there.
 
         Raises:
             ModelNotFound: no such model.
@@ -103,6 +106,8 @@ class PostgresRuns:
         now = self._clock()
         async with transaction(self._engine) as connection:
             row = await locked(connection, model_id)
+            if params is not None:
+                values["params"] = row.params | msgspec.to_builtins(dict(params))
             check_running(model_id, row.status, same_attempt=row.attempt == token)
             steps = status is not None and status != row.status
             if status is not None and steps:

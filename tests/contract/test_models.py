@@ -67,6 +67,13 @@ async def test_a_new_run_is_queued_with_a_version_of_its_own(models: Registry, t
     assert await models.find() == [model]
 
 
+async def test_what_a_run_found_out_joins_its_params(models: Registry) -> None:
+    model, token = await models.create("als", {"seed": 1, "dimensions": None})
+    model = await models.update(model.id, token, params={"dimensions": 64})
+    assert model.params == {"seed": 1, "dimensions": 64}
+    assert (await models.get(model.id)).params == model.params
+
+
 async def test_a_second_run_of_the_type_is_refused_until_the_first_has_ended(
     models: Registry,
 ) -> None:
