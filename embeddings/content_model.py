@@ -15,8 +15,6 @@ class ContentConfig(msgspec.Struct, frozen=True, kw_only=True):
     """Length of an item vector, at most: fewer videos, or poorer texts, give shorter ones."""
     half_life: float = 3.0
     """Watches after which one counts half in the user's vector; see `DecayedMean`."""
-    recent: int = 200
-    """Newest watches that make a user's vector, as `UPNEXT_STATE_RECENT`."""
     weights: Weights = Weights(
         similarity=0.60, popularity=0.30, genre=0.03, recency=0.05, exploration=0.02
     )

@@ -42,7 +42,8 @@ async def test_versions_are_made_go_live_come_back_and_are_swept(
     assert first.metrics["recall@10"] == 1.0  # four of the user's kind are left
     stages = list(dict.fromkeys(progress.stage for progress in heard))
     assert stages == [
-        "reading", "encoding", "fitting", "evaluating", "storing", "publishing", "ready",
+        "reading", "encoding", "fitting", "evaluating", "refitting", "storing", "publishing",
+        "ready",
     ]  # fmt: skip
     store = artifact_store(settings.artifacts_url or "")
     assert first.artifact_uri == f"{store.url}/models/{first.version}/"

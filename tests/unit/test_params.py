@@ -6,7 +6,6 @@ import pytest
 from msgspec.structs import replace
 
 from core.clock import EPOCH
-from core.settings import load
 from core.types import Model
 from upnext.jobs.params import owner_has_ended, params
 
@@ -16,7 +15,7 @@ pytestmark = pytest.mark.unit
 def owned(**changes: Any) -> Model:
     """A model of this process, but for `changes` of its owner."""
     made = Model(id="1", model_type="content", version="v", status="training", created_at=EPOCH)
-    kept = params(load(), None, None)
+    kept = params(None, None)
     return replace(made, params={**kept, "owner": {**kept["owner"], **changes}})
 
 

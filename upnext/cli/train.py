@@ -1,13 +1,17 @@
 """`upnext train` and `upnext embeddings`."""
 
 import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import wraps
+from typing import Any
 
 import click
 
 from core.errors import UpnextError
 from core.settings import Settings
-from core.types import Model
+from core.types import Model, ModelType
 from upnext.cli.console import emit
 from upnext.cli.context import stores
 from upnext.cli.models import table_of
@@ -21,6 +25,7 @@ STAGES = {
     "encoding": "Encoding texts",
     "fitting": "Fitting",
     "evaluating": "Evaluating",
+    "refitting": "Fitting on everything",
     "storing": "Storing",
     "publishing": "Publishing",
 }
@@ -31,14 +36,58 @@ def train() -> None:
     """Fit a model and publish it."""
 
 
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """The options of a training command."""
+
+    start_date: datetime | None
+    end_date: datetime | None
+    live: bool
+    as_json: bool
+
+    def span(self) -> tuple[datetime | None, datetime | None]:
+        """Of the interactions: from the first day to the end of the last, UTC."""
+        start = self.start_date and self.start_date.replace(tzinfo=UTC)
+        end = self.end_date and self.end_date.replace(tzinfo=UTC) + timedelta(days=1)
+        if start and end and end <= start:
+            raise click.UsageError("--end-date is before --start-date.")
+        return start, end
+
+
+def options(command: Callable[[Asked], None]) -> Callable[..., None]:
+    """The options that every type of model takes."""
+
+    @wraps(command)
+    def asked(**given: Any) -> None:  # noqa: ANN401 - click's own
+        command(Asked(**given))
+
+    for option in (
+        click.option("--json", "as_json", is_flag=True, help="Print the model as JSON."),
+        click.option("--promote", "live", is_flag=True, help="Make it live, whatever is live now."),
+        click.option("--end-date", type=DAY, help="Last day of interactions (UTC)."),
+        click.option("--start-date", type=DAY, help="First day of interactions (UTC)."),
+    ):
+        asked = option(asked)
+    return asked
+
+
 @train.command()
-@click.option("--start-date", type=DAY, help="First day of interactions (UTC).")
-@click.option("--end-date", type=DAY, help="Last day of interactions (UTC).")
-@click.option("--promote", "live", is_flag=True, help="Make it live, whatever is live now.")
-@click.option("--json", "as_json", is_flag=True, help="Print the model as JSON.")
-def content(
-    start_date: datetime | None, end_date: datetime | None, *, live: bool, as_json: bool
-) -> None:
+@options
+def als(asked: Asked) -> None:
+    """Fit a model of what users watch together, and of what videos say where few watched them.
+
+    It becomes live at once when no other is, or with --promote; otherwise it is ready, and
+    `upnext models promote` makes it live.
+
+    \b
+    Example: upnext train als --promote
+    """  # noqa: D301 - \b is click's mark for "keep these lines"
+    _run("als", *asked.span(), live=asked.live, as_json=asked.as_json)
+
+
+@train.command()
+@options
+def content(asked: Asked) -> None:
     """Fit a model of what videos say and users watch: new texts are encoded first.
 
     It becomes live at once when no other is, or with --promote; otherwise it is ready, and
@@ -46,12 +95,8 @@ def content(
 
     \b
     Example: upnext train content --start-date 2026-01-01 --promote
-    """  # noqa: D301 - \b is click's mark for "keep these lines"
-    start = start_date and start_date.replace(tzinfo=UTC)
-    end = end_date and end_date.replace(tzinfo=UTC) + timedelta(days=1)
-    if start and end and end <= start:
-        raise click.UsageError("--end-date is before --start-date.")
-    _run(start, end, live=live, as_json=as_json)
+    """  # noqa: D301
+    _run("content", *asked.span(), live=asked.live, as_json=asked.as_json)
 
 
 @click.group()
@@ -67,20 +112,32 @@ def rebuild(*, as_json: bool) -> None:
     \b
     Example: upnext embeddings rebuild
     """  # noqa: D301
-    _run(None, None, live=True, as_json=as_json)
+    _run("content", None, None, live=True, as_json=as_json)
 
 
-def _run(start: datetime | None, end: datetime | None, *, live: bool, as_json: bool) -> None:
+def _run(
+    model_type: ModelType,
+    start: datetime | None,
+    end: datetime | None,
+    *,
+    live: bool,
+    as_json: bool,
+) -> None:
     with stores(["postgres", "milvus"]) as settings:
-        model = asyncio.run(_train(settings, start, end, live=live))
+        model = asyncio.run(_train(settings, model_type, start, end, live=live))
     emit(model, as_json=as_json, table=lambda: table_of([model]))
 
 
 async def _train(
-    settings: Settings, start: datetime | None, end: datetime | None, *, live: bool
+    settings: Settings,
+    model_type: ModelType,
+    start: datetime | None,
+    end: datetime | None,
+    *,
+    live: bool,
 ) -> Model:
     with Stages(STAGES) as stages:
-        model = await run_training(settings, "content", start, end, stages.show)
+        model = await run_training(settings, model_type, start, end, stages.show)
     if model.status != "ready":
         raise UpnextError(f"Model {model.id} {model.status}: {model.error}")
     return await (promote(settings, model.id) if live else promote_first(settings, model))

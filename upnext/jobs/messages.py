@@ -1,6 +1,7 @@
 """What a training process is asked, and what it says on its stdout: one JSON object a line."""
 
 from datetime import datetime
+from typing import Any
 
 import msgspec
 
@@ -26,9 +27,13 @@ class Report(msgspec.Struct, frozen=True, tag="report"):
 
 
 class Outcome(msgspec.Struct, frozen=True, tag="outcome"):
-    """The run has ended well; its version is stored and published."""
+    """The run has ended well; its version is stored and published.
+
+    `params` are the hyper-parameters, some of which follow from the data.
+    """
 
     data: DataSpan
+    params: dict[str, Any]
     metrics: dict[str, float]
     artifact_uri: str
 

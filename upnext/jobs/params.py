@@ -8,9 +8,7 @@ from typing import Any
 
 import msgspec
 
-from core.settings import Settings
 from core.types import Model
-from embeddings.content_model import ContentConfig
 from embeddings.text import REVISION
 from storage.embedded.identity import Identity
 
@@ -19,19 +17,14 @@ BOOT = Path("/proc/sys/kernel/random/boot_id")
 PID_NAMESPACE = Path("/proc/self/ns/pid")
 
 
-def config_of(settings: Settings) -> ContentConfig:
-    """The hyper-parameters in force."""
-    return ContentConfig(recent=settings.state_recent)
-
-
-def params(settings: Settings, start: datetime | None, end: datetime | None) -> dict[str, Any]:
-    """What the registry keeps of how a model was made, and by whom.
+def params(start: datetime | None, end: datetime | None) -> dict[str, Any]:
+    """What the registry keeps of how a model is made, and by whom, before its data is known.
 
     `content_revision` is read by the sweep, `owner` by `owner_has_ended`.
     """
     asked: dict[str, Any] = {"start": start, "end": end, "content_revision": REVISION, "seed": SEED}
     asked["owner"] = {"place": _place(), **asdict(Identity.own())}
-    return {**msgspec.to_builtins(asked), **msgspec.to_builtins(config_of(settings))}
+    return dict(msgspec.to_builtins(asked))
 
 
 def owner_has_ended(model: Model) -> bool:

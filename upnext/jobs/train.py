@@ -55,7 +55,7 @@ async def train(
     async with pool(settings) as engine:
         registry = PostgresModels(engine, utc_now)
         await fail_orphans(registry)
-        model, token = await registry.create(model_type, params(settings, start, end))
+        model, token = await registry.create(model_type, params(start, end))
         request = Request(
             model_id=model.id,
             model_type=model_type,
@@ -159,6 +159,7 @@ class _Run:
             status="ready",
             progress=ready,
             data=outcome.data,
+            params=outcome.params,
             metrics=outcome.metrics,
             artifact_uri=outcome.artifact_uri,
         )
