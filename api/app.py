@@ -28,6 +28,7 @@ from core.settings import Settings, load
 from core.types import Model
 from embeddings.version import Version, keep_versions, open_version
 from retrieval.catalogue import Catalogue
+from retrieval.exact import ExactSearch
 from retrieval.follower import Follower
 from retrieval.live import LiveConfig, LiveModel
 from retrieval.nearest import Nearest
@@ -38,6 +39,7 @@ from retrieval.query import CandidateSource
 from retrieval.retriever import Retriever
 from retrieval.similar import Similar
 from retrieval.similar_videos import SimilarVideos
+from retrieval.stand_in import StandIn
 from retrieval.trending import Trending
 from storage.milvus_load import load_collections
 from storage.stores import Stores, connected
@@ -100,6 +102,7 @@ async def services(settings: Settings) -> AsyncIterator[Services]:
     """
     async with connected(settings) as stores:
         memory = _memory(settings, stores)
+        search = _search(settings, stores.search, memory.live)
         forgetting = Forgetting(stores.cache)
         tasks = [
             asyncio.create_task(memory.follower.run()),
@@ -107,7 +110,7 @@ async def services(settings: Settings) -> AsyncIterator[Services]:
         ]
         try:
             await memory.settle()
-            yield _services(settings, stores, memory, forgetting)
+            yield _services(settings, stores, memory, search, forgetting)
         finally:
             for task in tasks:
                 task.cancel()
@@ -140,7 +143,9 @@ def _memory(settings: Settings, stores: Stores) -> Memory:
 
 
 def _load(settings: Settings, version: Version) -> None:
-    """Have the index load the version's collections; without it, memory answers meanwhile."""
+    """Have the index load the version's collections; without it, exact search stands in."""
+    if settings.index == "exact":
+        return
     collections = [f"videos_{version.version}", f"content_{version.content_revision}"]
     try:
         load_collections(settings, collections)
@@ -148,15 +153,27 @@ def _load(settings: Settings, version: Version) -> None:
         log.warning("collections_not_loaded", version=version.version, reason=str(error))
 
 
+def _search(settings: Settings, index: VectorSearch, live: LiveModel) -> VectorSearch:
+    """What searches the versions that are open: exactly, or by the index as long as it answers."""
+    exact = ExactSearch(live.open_versions, most_bytes=settings.exact_bytes)
+    if settings.index == "exact":
+        return exact
+    return StandIn(index, exact, patience_seconds=settings.milvus_timeout_seconds / 2)
+
+
 def _services(
-    settings: Settings, stores: Stores, memory: Memory, forgetting: Forgetting
+    settings: Settings,
+    stores: Stores,
+    memory: Memory,
+    search: VectorSearch,
+    forgetting: Forgetting,
 ) -> Services:
     states = States(store=stores.users, cache=stores.cache, recent=settings.state_recent)
     return Services(
         recommender=Recommender(
             lists=ListCache(stores.cache),
             states=states,
-            maker=_maker(stores.search, settings.milvus_timeout_seconds),
+            maker=_maker(search, settings.milvus_timeout_seconds),
             moment=memory.moment,
         ),
         watching=Watching(

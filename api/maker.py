@@ -1,6 +1,5 @@
 """How a list is made: candidates from all sources, then the re-ranker."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,7 +20,7 @@ _DEPENDENCIES = frozenset({"milvus", "postgres", "redis", "artifacts", "bus"})
 
 @dataclass(frozen=True, slots=True)
 class Made:
-    """The top 100 and what was left out: sources, and the dependencies that failed them."""
+    """The top 100 and what was left out: sources, and the dependencies that did not answer."""
 
     items: tuple[Recommended, ...]
     left_out: frozenset[str] = frozenset()
@@ -40,7 +39,7 @@ class Maker:
         query = _query(state, moment, vector)
         found = await self._retriever.find(query)
         ranked = _ranked(user_id, state, found.candidates, moment, vector)
-        return Made(moment.shown(ranked), _left_out(found.left_out))
+        return Made(moment.shown(ranked), _left_out(found))
 
     async def listing(self, list_type: ListType, state: UserState | None, moment: Moment) -> Made:
         """`trending`, `popular` or `new` as they are, less what the user has watched.
@@ -55,7 +54,7 @@ class Maker:
             Ranked(entry.video_id, entry.source, moment.snapshot.popularity_of(row))
             for entry, row in zip(first, rows.tolist(), strict=True)
         ]
-        return Made(moment.shown(ranked), _left_out(found.left_out))
+        return Made(moment.shown(ranked), _left_out(found))
 
     async def like(self, video_id: VideoId, moment: Moment) -> Made:
         """Videos like one of the snapshot; the score is the cosine of their texts' vectors."""
@@ -69,7 +68,7 @@ class Maker:
         ranked = [
             Ranked(entry.video_id, entry.source, entry.similarity) for entry in found.candidates
         ]
-        return Made(moment.shown(ranked), _left_out(found.left_out))
+        return Made(moment.shown(ranked), _left_out(found))
 
 
 def _user_vector(state: UserState | None, moment: Moment) -> NDArray[np.float32] | None:
@@ -125,6 +124,7 @@ def _vectors(hashes: NDArray[np.uint64], moment: Moment) -> NDArray[np.float32]:
     return moment.live.items.at(hashes)[0]
 
 
-def _left_out(left_out: Mapping[str, str]) -> frozenset[str]:
-    """The names of what is missing: each source, and the dependency at fault when there is one."""
-    return frozenset(left_out) | (_DEPENDENCIES & frozenset(left_out.values()))
+def _left_out(found: Retrieved) -> frozenset[str]:
+    """The names of what is missing: each source, and every dependency that did not answer."""
+    sources = found.left_out
+    return frozenset(sources) | (_DEPENDENCIES & frozenset(sources.values())) | found.without

@@ -49,7 +49,15 @@ class Settings(BaseSettings):
     postgres_pool_size: int = Field(10, ge=1, description="Connections a process keeps.")
     postgres_timeout_seconds: float = Field(5.0, gt=0, description="Longest wait for PostgreSQL.")
     redis_timeout_seconds: float = Field(0.2, gt=0, description="Longest wait for Redis.")
-    milvus_timeout_seconds: float = Field(2.0, gt=0, description="Longest wait for a search.")
+    milvus_timeout_seconds: float = Field(
+        2.0, gt=0, description="Longest wait for a search; Milvus gets half of it."
+    )
+    index: Literal["milvus", "exact"] = Field(
+        "milvus", description="What serving searches: Milvus, or the mapped item vectors."
+    )
+    exact_bytes: int = Field(
+        512_000_000, ge=0, description="Most bytes of vectors that exact search goes through."
+    )
     changes_poll_seconds: float = Field(0.5, gt=0, description="How often replicas read news.")
     popularity_refresh_seconds: float = Field(10.0, gt=0, description="Age of popularity.")
     state_recent: int = Field(200, ge=1, le=1000, description="Recent watches kept of a user.")

@@ -83,10 +83,15 @@ class UserState:
 
 @dataclass(frozen=True, slots=True)
 class Hits:
-    """Answer to one query vector: ids best first and their inner products, float32 (n,)."""
+    """Answer to one query vector: ids best first and their inner products, float32 (n,).
+
+    `without` names the dependency that should have given it and did not answer: then it is that
+    of a stand-in.
+    """
 
     ids: tuple[VideoId, ...]
     scores: NDArray[np.float32]
+    without: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

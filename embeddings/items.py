@@ -39,6 +39,11 @@ class ItemVectors:
         return int(self.vectors.shape[1])
 
     @property
+    def count(self) -> int:
+        """Rows with those of the tail; a video that both have counts twice."""
+        return sum(len(part) for part in self.parts)
+
+    @property
     def parts(self) -> "tuple[ItemVectors, ...]":
         """These vectors without their tail, then the tail if there is one."""
         if self.tail is None:

@@ -16,6 +16,10 @@ class LiveModel:
         self.current = current
         self.previous: LiveHandle | None = None
 
+    def open_versions(self) -> list[LiveHandle]:
+        """What can be searched in this process, the live version first."""
+        return [version for version in (self.current, self.previous) if version is not None]
+
     def swap(self, handle: LiveHandle | None) -> None:
         """Make this version live; the one before stays open, so that going back is quick."""
         if self.current is not None and handle is not self.current:

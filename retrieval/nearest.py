@@ -25,6 +25,7 @@ class Nearest:
         k = query.wanted + query.barred
         vectors = query.user_vector[np.newaxis]
         [hits] = await self._search.search(f"videos_{query.live.version}", vectors, k)
+        query.note([hits])
         rows = query.snapshot.rows(hits.ids)
         keep = np.flatnonzero(query.allows(rows))[: query.wanted]
         return candidates(query, rows[keep], self.name, hits.scores[keep].tolist())

@@ -9,7 +9,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from core.types import Candidate, Source, UserState, VideoId
+from core.types import Candidate, Hits, Source, UserState, VideoId
 from retrieval.hash_index import UNKNOWN
 from retrieval.live import LiveHandle
 from retrieval.snapshot import Snapshot
@@ -30,6 +30,12 @@ class Query:
     user_vector: NDArray[np.float32] | None = None
     live: LiveHandle | None = None
     exclude: frozenset[VideoId] = field(default_factory=frozenset)
+    without: set[str] = field(default_factory=set, init=False, compare=False)
+    """Dependencies that a stand-in answered for, gathered by `note` while it is being answered."""
+
+    def note(self, found: Sequence[Hits]) -> None:
+        """Every searcher tells here what it found, so that the answer can say what was away."""
+        self.without.update(hits.without for hits in found if hits.without is not None)
 
     @cached_property
     def allowed(self) -> NDArray[np.bool_]:

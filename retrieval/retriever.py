@@ -24,11 +24,12 @@ class Retrieved:
     """Candidates, and for each source that was left out, why.
 
     `left_out` maps the source's name to the dependency that failed (`milvus`), `deadline` or
-    `internal`.
+    `internal`. `without` names the dependencies that a stand-in answered for: nothing is missing.
     """
 
     candidates: list[Candidate]
     left_out: Mapping[str, str] = field(default_factory=dict)
+    without: frozenset[str] = frozenset()
 
 
 class Retriever:
@@ -50,7 +51,8 @@ class Retriever:
         quotas = {name: max(1, round(share * query.wanted)) for name, share in SHARES.items()}
         merged = merge(found, query, quotas)
         left_out = {str(name): why for name, why in missing.items()}
-        return Retrieved(top_up(merged, query, LONGEST_LIST), left_out)
+        full = top_up(merged, query, LONGEST_LIST)
+        return Retrieved(full, left_out, frozenset(query.without))
 
     async def listing(self, name: Source, query: Query) -> Retrieved:
         """The first 100 of one source (`trending`, `popular`, `new`), in its own order.

@@ -33,6 +33,7 @@ class Similar:
         collection = f"content_{query.live.content_revision}"
         each = min(query.wanted, SURPLUS * query.wanted // len(vectors))
         found = await self._search.search(collection, vectors, each)
+        query.note(found)
         rows, scores = interleaved(found, query.snapshot)
         keep = np.flatnonzero(query.allows(rows))[: query.wanted]
         return candidates(query, rows[keep], self.name, scores[keep].tolist())

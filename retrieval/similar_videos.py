@@ -41,7 +41,8 @@ class SimilarVideos:
             return Retrieved(top_up(by_facts(video_id, query), query, LONGEST_LIST), left_out)
         if len(near) < LONGEST_LIST:
             near = filled(near, by_facts(video_id, query), LONGEST_LIST)
-        return Retrieved(top_up(near, query, LONGEST_LIST))
+        full = top_up(near, query, LONGEST_LIST)
+        return Retrieved(full, without=frozenset(query.without))
 
     async def _by_vector(self, video_id: VideoId, query: Query) -> list[Candidate] | None:
         if query.live is None:
@@ -52,6 +53,7 @@ class SimilarVideos:
         k = LONGEST_LIST + query.barred
         collection = f"content_{query.live.content_revision}"
         [hits] = await self._search.search(collection, vectors, k)
+        query.note([hits])
         rows = query.snapshot.rows(hits.ids)
         keep = np.flatnonzero(query.allows(rows))[:LONGEST_LIST]
         return candidates(query, rows[keep], "similar", hits.scores[keep].tolist())
