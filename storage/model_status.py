@@ -21,6 +21,12 @@ PROMOTABLE: Final[frozenset[ModelStatus]] = frozenset({"ready", "retired"})
 ENDED: Final[frozenset[ModelStatus]] = frozenset({"retired", "rejected", "failed", "cancelled"})
 """Here a model's collections and artifacts are not needed, but for the one before the live one."""
 
+DEAD: Final[frozenset[ModelStatus]] = frozenset({"rejected", "failed", "cancelled"})
+"""Such a run has no version and never will."""
+
+OPEN_READY: Final = 2
+"""So many of the newest `ready` versions are kept open, to go live at once."""
+
 STALE_SECONDS: Final = 60.0
 """A run without a heartbeat for this long is given up."""
 

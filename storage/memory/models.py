@@ -12,7 +12,9 @@ from core.clock import Clock, utc_now
 from core.errors import Conflict, ModelNotFound
 from core.types import Change, DataSpan, Model, ModelStatus, ModelType, Progress
 from storage.model_status import (
+    DEAD,
     ENDED,
+    OPEN_READY,
     RUN_STEPS,
     STALE_REASON,
     STALE_SECONDS,
@@ -31,6 +33,7 @@ class _Row:
     token: UUID
     heartbeat_at: datetime
     ended_at: datetime | None = None
+    published: bool = False
     previous: str | None = None
     condemned: bool = False
     swept: bool = False
@@ -95,8 +98,23 @@ class MemoryModels:
             if status not in RUN_STEPS:
                 values["finished_at"] = row.ended_at = now
         row.heartbeat_at = now
+        if status == "ready" and row.model.status != "ready":
+            self.changes.append(Change("model", (model_id,)))
         row.model = replace(row.model, **values)
         return row.model
+
+    async def mark_published(self, model_id: str) -> None:
+        """Record that a run's collections are whole: from now on they are not `leftovers`."""
+        row = self._row(model_id)
+        check_running(model_id, row.model.status, same_attempt=True)
+        row.published = True
+
+    async def leftovers(self, model_id: str) -> list[Model]:
+        """Models other than this one whose collections, if any, will never be searched."""
+        dead = [row for row in self._rows.values() if row.model.status in DEAD and not row.swept]
+        unpublished = [row for row in self._running() if not row.published]
+        found = [row.model for row in (*dead, *unpublished) if row.model.id != model_id]
+        return sorted(found, key=lambda model: (model.created_at, model.id))
 
     async def fail_stale(self, orphans: Collection[str] = ()) -> list[Model]:
         """Fail and return the runs without a heartbeat for 60 s, and `orphans`."""
@@ -136,6 +154,14 @@ class MemoryModels:
         """The model that a rollback would make live, if there is one."""
         row = self._previous()
         return None if row is None or row.condemned else row.model
+
+    async def openable(self) -> list[Model]:
+        """The versions that replicas keep open, the live one first, then the newest."""
+        kept = [self._live(), self._previous(), *self._newest("retired", 1)]
+        kept += self._newest("ready", OPEN_READY)
+        found = {row.model.id: row.model for row in kept if row and not row.condemned}
+        newest = sorted(found.values(), key=lambda m: m.finished_at or m.created_at, reverse=True)
+        return sorted(newest, key=lambda model: model.status != "live")
 
     async def promote(self, model_id: str) -> Model:
         """Make a `ready` or `retired` model live."""
@@ -179,6 +205,11 @@ class MemoryModels:
     def _previous(self) -> _Row | None:
         live = self._live()
         return self._rows.get(live.previous or "") if live else None
+
+    def _newest(self, status: ModelStatus, count: int) -> list[_Row]:
+        rows = [row for row in self._rows.values() if row.model.status == status]
+        rows = [row for row in rows if not row.condemned]
+        return sorted(rows, key=lambda row: row.ended_at or row.heartbeat_at)[::-1][:count]
 
     def _make_live(self, row: _Row) -> None:
         check_promotable(row.model.id, row.model.status, swept=row.condemned)

@@ -3,11 +3,11 @@
 from typing import Any
 
 import msgspec
-from sqlalchemy import Row, Select, select
+from sqlalchemy import Column, Row, Select, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from core.errors import ModelNotFound
-from core.types import Model
+from core.types import Model, ModelStatus
 from storage.postgres.tables import models
 
 
@@ -20,6 +20,12 @@ def to_model(row: Row[Any]) -> Model:
 def live_row() -> Select[Any]:
     """Selects the live model's row, if there is one."""
     return select(models).where(models.c.status == "live")
+
+
+def newest(status: ModelStatus, by: Column[Any], count: int) -> Select[Any]:
+    """Selects the ids of the last `count` models of a status, those being swept left out."""
+    mine = select(models.c.id).where(models.c.status == status, models.c.condemned_at.is_(None))
+    return mine.order_by(by.desc(), models.c.id).limit(count)
 
 
 async def locked(connection: AsyncConnection, model_id: str) -> Row[Any]:

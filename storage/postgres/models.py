@@ -4,20 +4,34 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
 
-from sqlalchemy import func, select, text, update
+from sqlalchemy import func, or_, select, text, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from core.errors import Conflict, ModelNotFound
 from core.types import Change, Model, ModelStatus, ModelType
-from storage.model_status import ENDED, check_promotable
+from storage.model_status import ENDED, OPEN_READY, check_promotable
 from storage.postgres.changes import note
 from storage.postgres.engine import transaction
-from storage.postgres.model_rows import live_row, locked, to_model
+from storage.postgres.model_rows import live_row, locked, newest, to_model
 from storage.postgres.runs import PostgresRuns
 from storage.postgres.tables import models
 
 _LOCK = text("SELECT pg_advisory_xact_lock(hashtext('upnext promotion'))")
 _PREVIOUS_ID = select(models.c.previous_id).where(models.c.status == "live").scalar_subquery()
+
+_OPENABLE = (
+    select(models)
+    .where(
+        models.c.condemned_at.is_(None),
+        or_(
+            models.c.status == "live",
+            models.c.id == _PREVIOUS_ID,
+            models.c.id.in_(newest("retired", models.c.retired_at, 1)),
+            models.c.id.in_(newest("ready", models.c.finished_at, OPEN_READY)),
+        ),
+    )
+    .order_by(models.c.finished_at.desc(), models.c.id)
+)
 
 
 class PostgresModels(PostgresRuns):
@@ -58,6 +72,19 @@ class PostgresModels(PostgresRuns):
         async with transaction(self._engine) as connection:
             row = (await connection.execute(statement)).one_or_none()
             return None if row is None else to_model(row)
+
+    async def openable(self) -> list[Model]:
+        """The versions that replicas keep open: the live one, then the newest.
+
+        Beside it: the one before it, the one retired last (after a rollback that is the one that
+        was rolled back) and the two newest `ready` ones, as far as they are there.
+
+        Raises:
+            Unavailable: PostgreSQL did not answer.
+        """
+        async with transaction(self._engine) as connection:
+            found = [to_model(row) for row in await connection.execute(_OPENABLE)]
+        return sorted(found, key=lambda model: model.status != "live")
 
     async def promote(self, model_id: str) -> Model:
         """Make a `ready` or `retired` model live in one transaction; replicas hear of it.

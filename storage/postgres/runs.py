@@ -6,15 +6,16 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import msgspec
-from sqlalchemy import func, or_, select, text, update
+from sqlalchemy import and_, func, or_, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from core.clock import Clock
 from core.errors import Conflict
 from core.events import ModelTrainingCompleted, ModelTrainingStarted, TrainedOn
-from core.types import DataSpan, Model, ModelStatus, ModelType, Progress
+from core.types import Change, DataSpan, Model, ModelStatus, ModelType, Progress
 from storage.model_status import (
+    DEAD,
     RUN_STEPS,
     STALE_REASON,
     STALE_SECONDS,
@@ -22,6 +23,7 @@ from storage.model_status import (
     check_step,
     version_name,
 )
+from storage.postgres.changes import note
 from storage.postgres.engine import transaction
 from storage.postgres.model_rows import locked, to_model
 from storage.postgres.outbox import append
@@ -124,6 +126,40 @@ class PostgresRuns:
                 await _tell(connection, model)
             return model
 
+    async def mark_published(self, model_id: str) -> None:
+        """Record that a run's collections are whole: from now on they are not `leftovers`.
+
+        For the holder of `storage.postgres.publishing.publishing`, before letting it go.
+
+        Raises:
+            ModelNotFound: no such model.
+            Conflict: the run has ended or was given up.
+            Unavailable: nothing was written.
+        """
+        async with transaction(self._engine) as connection:
+            row = await locked(connection, model_id)
+            check_running(model_id, row.status, same_attempt=True)
+            await connection.execute(
+                update(models).where(models.c.id == model_id).values(published_at=self._clock())
+            )
+
+    async def leftovers(self, model_id: str) -> list[Model]:
+        """Models other than this one whose collections, if any, will never be searched.
+
+        Runs that ended without a version, and those under way that have not published: who holds
+        `storage.postgres.publishing.publishing` knows that they are not publishing now, and they
+        begin anew when they do. Raises `Unavailable`.
+        """
+        dead = and_(models.c.status.in_(DEAD), models.c.swept_at.is_(None))
+        unpublished = and_(text(RUNNING), models.c.published_at.is_(None))
+        statement = (
+            select(models)
+            .where(models.c.id != model_id, or_(dead, unpublished))
+            .order_by(models.c.created_at, models.c.id)
+        )
+        async with transaction(self._engine) as connection:
+            return [to_model(row) for row in await connection.execute(statement)]
+
     async def fail_stale(self, orphans: Collection[str] = ()) -> list[Model]:
         """Fail and return the runs without a heartbeat for 60 s. Raises `Unavailable`.
 
@@ -171,12 +207,14 @@ def _times(status: ModelStatus, now: datetime) -> dict[str, datetime]:
 
 
 async def _tell(connection: AsyncConnection, model: Model) -> None:
-    """Append the event of a step that others are told of."""
+    """Tell of a step what others are told: an event, and to replicas that they may open it."""
     if model.status == "training":
         started = ModelTrainingStarted(
             model_id=model.id, model_type=model.model_type, data=TrainedOn.of(model.data)
         )
         await append(connection, started)
+    if model.status == "ready":
+        await note(connection, Change("model", (model.id,)))
     if model.finished_at is not None:
         took = model.finished_at - (model.started_at or model.created_at)
         completed = ModelTrainingCompleted(

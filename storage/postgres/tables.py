@@ -128,6 +128,7 @@ models = Table(
     Column("created_at", _time(), nullable=False),
     Column("started_at", _time()),
     Column("finished_at", _time()),
+    Column("published_at", _time()),
     Column("promoted_at", _time()),
     Column("retired_at", _time()),
     Column("condemned_at", _time()),
@@ -152,6 +153,15 @@ Index(
     postgresql_where=text(RUNNING),
 )
 Index("models_created", models.c.created_at)
+
+# A row a serving process, renewed every few seconds; losing them costs nothing.
+replicas = Table(
+    "replicas",
+    metadata,
+    Column("id", _id(), primary_key=True),
+    Column("versions", ARRAY(Text), nullable=False),
+    Column("seen_at", _time(), nullable=False, server_default=text("now()")),
+)
 
 ranking_configs = Table(
     "ranking_configs",

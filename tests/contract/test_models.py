@@ -244,3 +244,66 @@ async def test_marking_keeps_what_was_never_sweepable(models: Registry, time: Ti
     model = await ready(models, time)
     await models.mark_swept(model.id)
     assert (await models.promote(model.id)).status == "live"
+
+
+async def test_the_versions_kept_open(models: Registry, time: Time) -> None:
+    assert await models.openable() == []
+    first, second, third, fourth, fifth = [await ready(models, time) for _ in range(5)]
+    await failed(models)
+    assert await opened(models) == [fifth.id, fourth.id]
+
+    await models.promote(first.id)
+    assert await opened(models) == [first.id, fifth.id, fourth.id]
+    await models.promote(second.id)
+    assert await opened(models) == [second.id, fifth.id, fourth.id, first.id]
+    time.pass_(1)
+    await models.promote(third.id)
+    time.pass_(1)
+    await models.rollback()  # live again, with `first` before it and `third` just retired
+    live, *beside = await opened(models)
+    assert live == second.id
+    assert sorted(beside) == sorted([first.id, third.id, fourth.id, fifth.id])
+
+
+async def opened(models: Registry) -> list[str]:
+    return [model.id for model in await models.openable()]
+
+
+async def test_what_is_being_swept_is_not_kept_open(models: Registry, time: Time) -> None:
+    for _ in range(2):
+        await models.promote((await ready(models, time)).id)
+    live = await models.rollback()
+    time.pass_(HOUR)
+    [rolled_back] = await models.sweepable(HOUR)
+    assert rolled_back.id != live.id
+    assert await opened(models) == [live.id]
+
+
+async def test_leftovers_are_runs_that_ended_without_a_version_or_have_not_published(
+    models: Registry, time: Time
+) -> None:
+    live = await models.promote((await ready(models, time)).id)
+    dead = await failed(models)
+    await ready(models, time)
+    running, token = await models.create("als", {})
+    mine, _ = await models.create("content", {})
+    assert [model.id for model in await models.leftovers(mine.id)] == [dead.id, running.id]
+
+    # What has published waits only for its row to say so.
+    await models.mark_published(running.id)
+    assert [model.id for model in await models.leftovers(mine.id)] == [dead.id]
+    await models.update(running.id, token, status="failed")
+    assert [model.id for model in await models.leftovers(mine.id)] == [dead.id, running.id]
+
+    await models.sweepable(0)
+    await models.mark_swept(dead.id)
+    assert [model.id for model in await models.leftovers(mine.id)] == [running.id]
+    assert (await models.live()) == live
+
+
+async def test_a_run_that_was_given_up_cannot_say_that_it_has_published(models: Registry) -> None:
+    dead = await failed(models)
+    with pytest.raises(Conflict, match="has ended"):
+        await models.mark_published(dead.id)
+    with pytest.raises(ModelNotFound):
+        await models.mark_published("none")

@@ -1,0 +1,50 @@
+"""One publisher at a time, on whatever machine."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from core.errors import Conflict, Unavailable
+from storage.postgres.errors import mapped
+
+# A publisher whose machine died without a word is found out within 25 s.
+_KEEPALIVE = (
+    text("SET tcp_keepalives_idle = 10"),
+    text("SET tcp_keepalives_interval = 5"),
+    text("SET tcp_keepalives_count = 3"),
+)
+_LOCK = text("SELECT pg_try_advisory_lock(hashtext('upnext publish'))")
+_UNLOCK = text("SELECT pg_advisory_unlock(hashtext('upnext publish'))")
+
+
+@asynccontextmanager
+async def publishing(engine: AsyncEngine) -> AsyncIterator[None]:
+    """Be the one process that writes to the index, for the time of the block.
+
+    The lock is a connection's: the server lets it go when the holder ends, however it ends. No
+    transaction is open meanwhile.
+
+    Raises:
+        Conflict: another process is.
+        Unavailable: the server did not answer, or the connection was lost in the block, so that
+            another may have begun meanwhile: what was done is not to be relied on.
+    """
+    with mapped():
+        connection = await engine.connect()
+    try:
+        with mapped():
+            connection = await connection.execution_options(isolation_level="AUTOCOMMIT")
+            for setting in _KEEPALIVE:
+                await connection.execute(setting)
+            if not await connection.scalar(_LOCK):
+                raise Conflict("Another version is being published: try again when it is.")
+        yield
+        with mapped():
+            if not await connection.scalar(_UNLOCK):
+                raise Unavailable("postgres", "the lock of publishing was lost")
+    finally:
+        # Not back to the pool, where it would keep its lock; this waits for the server's end of it.
+        await connection.invalidate()
+        await connection.close()
