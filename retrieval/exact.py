@@ -12,8 +12,8 @@ from embeddings.items import UNKNOWN, ItemVectors
 from embeddings.version import Version
 
 INDEX = "exact"
-# A matrix product adds up in an order that depends on how many queries share it. All rows as near to
-# the best k as this share of the largest product are therefore gone through again, one at a time.
+# A matrix product adds up in an order that depends on how many queries share it. All rows as near
+# to the best k as this share of the largest product are therefore gone through one by one.
 ROUNDING = 1e-5
 MOST_PRODUCTS = 8_000_000  # held at a time, 32 MB
 # A search of less than this takes less than about a millisecond: multiplications, and what choosing

@@ -1,28 +1,20 @@
 """The real serving process: granian and its workers over real servers, asked over HTTP."""
 
-import asyncio
-import subprocess
-import sys
 from collections.abc import Iterator
-from datetime import timedelta
 from pathlib import Path
 
 import httpx
 import psutil
 import pytest
 
-from core.settings import Settings, child_environment, load
-from core.types import Video
+from core.settings import Settings, load
 from storage.embedded.server import free_port
-from storage.postgres.engine import connect
-from storage.postgres.videos import PostgresVideos
 from tests.catalogues import video
 from tests.polling import eventually
-from upnext.tokens import make_token
+from tests.served import Served, write_videos
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(120)]
 NAMES = [f"v{number:03}" for number in range(120)]
-SERVE = "from core.settings import load; from upnext.serve import run; run(load())"
 
 
 @pytest.fixture
@@ -45,49 +37,17 @@ def settings(
     )
 
 
-def write(settings: Settings, videos: list[Video]) -> None:
-    """Write videos to the catalogue's truth, as another process would."""
-
-    async def run() -> None:
-        engine = connect(settings)
-        await PostgresVideos(engine).upsert_many(videos)
-        await engine.dispose()
-
-    asyncio.run(run())
+@pytest.fixture
+def server(settings: Settings) -> Iterator[Served]:
+    write_videos(settings, [video(name, "drama", age_days=row) for row, name in enumerate(NAMES)])
+    with Served(settings) as server:
+        yield server
 
 
 @pytest.fixture
-def server(settings: Settings) -> Iterator[psutil.Process]:
-    write(settings, [video(name, "drama", age_days=row) for row, name in enumerate(NAMES)])
-    process = subprocess.Popen(  # noqa: S603 - our own program
-        [sys.executable, "-c", SERVE], env=child_environment(settings), cwd=Path.cwd()
-    )
-    try:
-        eventually(lambda: _ready(settings), seconds=60)
-        yield psutil.Process(process.pid)
-    finally:
-        process.terminate()
-        process.wait(20)
-
-
-@pytest.fixture
-def client(server: psutil.Process, settings: Settings) -> Iterator[httpx.Client]:
-    assert server.is_running()
-    token = make_token(settings, "ops", ("admin",), timedelta(hours=1))
-    headers = {"Authorization": f"Bearer {token}"}
-    with httpx.Client(base_url=_address(settings), headers=headers, timeout=10) as client:
+def client(server: Served) -> Iterator[httpx.Client]:
+    with server.client() as client:
         yield client
-
-
-def _address(settings: Settings) -> str:
-    return f"http://127.0.0.1:{settings.port}"
-
-
-def _ready(settings: Settings) -> bool:
-    try:
-        return httpx.get(f"{_address(settings)}/health/ready").status_code == 200
-    except httpx.TransportError:
-        return False
 
 
 def listed(client: httpx.Client, user: str, limit: int = 100) -> list[str]:
@@ -95,7 +55,7 @@ def listed(client: httpx.Client, user: str, limit: int = 100) -> list[str]:
     return [entry["content_id"] for entry in body["recommendations"]]
 
 
-def test_a_life_of_lists(server: psutil.Process, client: httpx.Client, settings: Settings) -> None:
+def test_a_life_of_lists(server: Served, client: httpx.Client, settings: Settings) -> None:
     health = client.get("/health").json()
     assert health["status"] == "ok", health
 
@@ -112,10 +72,11 @@ def test_a_life_of_lists(server: psutil.Process, client: httpx.Client, settings:
     assert (metadata["cache_hit"], metadata["degraded"]) == (True, [])
 
     taken_down = listed(client, "ann", 1)[0]
-    write(settings, [video(taken_down, "drama", available=False)])
+    write_videos(settings, [video(taken_down, "drama", available=False)])
     eventually(lambda: taken_down not in listed(client, "ann"), seconds=10)
 
-    _no_torch(server)
+    assert server.process
+    _no_torch(psutil.Process(server.process.pid))
 
 
 def _no_torch(server: psutil.Process) -> None:

@@ -1,0 +1,143 @@
+"""The real serving process over real stores, and versions for it that nobody had to train."""
+
+import asyncio
+import subprocess
+import sys
+from collections.abc import Sequence
+from datetime import timedelta
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import httpx
+import numpy as np
+from numpy.typing import NDArray
+
+from core.clock import utc_now
+from core.settings import Settings, child_environment
+from core.types import Model, ModelStatus, Video, VideoId, Weights
+from embeddings.content_map import ContentMap
+from embeddings.items import item_vectors, normalised
+from embeddings.user_encoder import DecayedMean
+from embeddings.version import Fitted, write_version
+from storage.artifacts import artifact_store
+from storage.milvus_writer import MilvusWriter
+from storage.postgres.engine import pool
+from storage.postgres.models import PostgresModels
+from storage.postgres.videos import PostgresVideos
+from tests.polling import eventually
+from upnext.tokens import make_token
+
+STEPS: tuple[ModelStatus, ...] = ("training", "evaluating", "publishing", "ready")
+SERVE = "from core.settings import load; from upnext.serve import run; run(load())"
+
+
+class Served:
+    """`upnext serve` with these settings, from its start to its end."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.address = f"http://127.0.0.1:{settings.port}"
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def __enter__(self) -> Self:
+        self.process = subprocess.Popen(  # noqa: S603 - our own program
+            [sys.executable, "-c", SERVE], env=child_environment(self.settings), cwd=Path.cwd()
+        )
+        try:
+            eventually(self._ready, seconds=60)
+        except BaseException:
+            self.stop()
+            raise
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.stop()
+
+    def stop(self) -> None:
+        assert self.process
+        self.process.terminate()
+        self.process.wait(20)
+
+    def client(self) -> httpx.Client:
+        """A client with a token for everything."""
+        token = make_token(self.settings, "ops", ("admin",), timedelta(hours=1))
+        headers = {"Authorization": f"Bearer {token}"}
+        return httpx.Client(base_url=self.address, headers=headers, timeout=20)
+
+    def _ready(self) -> bool:
+        try:
+            return httpx.get(f"{self.address}/health/ready").status_code == 200
+        except httpx.TransportError:
+            return False
+
+
+def write_videos(settings: Settings, videos: Sequence[Video]) -> None:
+    """Write videos to the catalogue's truth, as another process would."""
+
+    async def run() -> None:
+        async with pool(settings) as engine:
+            await PostgresVideos(engine).upsert_many(videos)
+
+    asyncio.run(run())
+
+
+def fitted_of(names: Sequence[str], content: NDArray[np.float32]) -> Fitted:
+    """A model whose item vectors are its text vectors, normalised."""
+    vectors = normalised(content)
+    dim = vectors.shape[1]
+    ids = [VideoId(name) for name in names]
+    return Fitted(
+        items=item_vectors(ids, vectors),
+        content=item_vectors(ids, vectors),
+        watches=np.zeros(len(ids), dtype=np.int32),
+        content_map=ContentMap(np.eye(dim + 1, dim, dtype=np.float32), normalise=True),
+        encoder=DecayedMean(half_life=10.0),
+        weights=Weights(similarity=0.8, popularity=0.2),
+        metrics={},
+    )
+
+
+def put_live(settings: Settings, fitted: Fitted, revision: str, **params: Any) -> Model:
+    """Store, publish and promote a version of these vectors."""
+    return asyncio.run(_put_live(settings, fitted, revision, params))
+
+
+async def _put_live(
+    settings: Settings, fitted: Fitted, revision: str, params: dict[str, Any]
+) -> Model:
+    async with pool(settings) as engine:
+        registry = PostgresModels(engine, utc_now)
+        model, token = await registry.create("content", {"content_revision": revision} | params)
+        write_version(
+            artifact_store(settings.artifacts_url or ""),
+            fitted,
+            version=model.version,
+            model_type="content",
+            content_revision=revision,
+            created_at=utc_now(),
+        )
+        await asyncio.to_thread(_publish, settings, fitted, revision, model.version)
+        for status in STEPS:
+            await registry.update(model.id, token, status=status)
+        return await registry.promote(model.id)
+
+
+def _publish(settings: Settings, fitted: Fitted, revision: str, version: str) -> None:
+    writer = MilvusWriter.of(settings)
+    try:
+        ids = [id_.decode() for id_ in fitted.items.ids.tolist()]
+        for name, items in (
+            (f"videos_{version}", fitted.items),
+            (f"content_{revision}", fitted.content),
+        ):
+            writer.create(name, items.dim)
+            list(writer.insert(name, ids, items.vectors))
+            writer.seal(name)
+    finally:
+        writer.close()
