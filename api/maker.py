@@ -7,8 +7,9 @@ from numpy.typing import NDArray
 
 from api.moment import Moment
 from api.schemas import Recommended
-from core.types import Candidate, ListType, Ranked, UserId, UserState, VideoId
+from core.types import Candidate, ListType, Ranked, UserId, UserState, VideoColumns, VideoId
 from embeddings.user_encoder import user_vector
+from ranking.features import Asker
 from ranking.rank import rank
 from retrieval.hash_index import UNKNOWN
 from retrieval.query import Query
@@ -26,6 +27,20 @@ class Made:
     left_out: frozenset[str] = frozenset()
 
 
+@dataclass(frozen=True, slots=True)
+class Gathered:
+    """Candidates for a user's own list and all that ranking reads of them.
+
+    `columns` and `vectors`, float32 (n, d), are in the order of the n `candidates`.
+    """
+
+    candidates: list[Candidate]
+    columns: VideoColumns
+    vectors: NDArray[np.float32]
+    asker: Asker
+    left_out: frozenset[str]
+
+
 class Maker:
     """Makes lists; never raises `Unavailable`."""
 
@@ -33,13 +48,49 @@ class Maker:
         self._retriever = retriever
         self._similar = similar
 
-    async def personal(self, user_id: UserId, state: UserState | None, moment: Moment) -> Made:
-        """A user's own list; for one without history the cold-start list."""
+    async def personal(
+        self,
+        user_id: UserId,
+        state: UserState | None,
+        moment: Moment,
+        limit: int = LONGEST_LIST,
+    ) -> Made:
+        """A user's own list; for one without history the cold-start list.
+
+        The first of 100 are the same whatever the `limit`.
+        """
+        found = await self.gather(user_id, state, moment)
+        ranked = rank(
+            found.candidates,
+            found.columns,
+            vectors=found.vectors,
+            asker=found.asker,
+            config=moment.config,
+            model_weights=moment.live.weights if moment.live else None,
+            limit=limit,
+        )
+        return Made(moment.shown(ranked), found.left_out)
+
+    async def gather(self, user_id: UserId, state: UserState | None, moment: Moment) -> Gathered:
+        """Candidates for a user's own list, not ranked yet."""
         vector = _user_vector(state, moment)
-        query = _query(state, moment, vector)
-        found = await self._retriever.find(query)
-        ranked = _ranked(user_id, state, found.candidates, moment, vector)
-        return Made(moment.shown(ranked), _left_out(found))
+        found = await self._retriever.find(_query(state, moment, vector))
+        snapshot = moment.snapshot
+        columns = snapshot.columns(snapshot.rows([entry.video_id for entry in found.candidates]))
+        watched = snapshot.rows([watch.video_id for watch in state.recent] if state else [])
+        return Gathered(
+            candidates=found.candidates,
+            columns=columns,
+            vectors=_vectors(columns.hashes, moment),
+            asker=Asker(
+                user_id=user_id,
+                vector=vector,
+                watched_genres=snapshot.columns(watched[watched != UNKNOWN]).genres,
+                version=moment.version,
+                now=moment.now,
+            ),
+            left_out=_left_out(found),
+        )
 
     async def listing(self, list_type: ListType, state: UserState | None, moment: Moment) -> Made:
         """`trending`, `popular` or `new` as they are, less what the user has watched.
@@ -85,31 +136,6 @@ def _query(state: UserState | None, moment: Moment, vector: NDArray[np.float32] 
         state=state,
         user_vector=vector,
         live=moment.live,
-    )
-
-
-def _ranked(
-    user_id: UserId,
-    state: UserState | None,
-    candidates: list[Candidate],
-    moment: Moment,
-    vector: NDArray[np.float32] | None,
-) -> list[Ranked]:
-    snapshot = moment.snapshot
-    columns = snapshot.columns(snapshot.rows([entry.video_id for entry in candidates]))
-    watched = snapshot.rows([watch.video_id for watch in state.recent] if state else [])
-    return rank(
-        candidates,
-        columns,
-        vectors=_vectors(columns.hashes, moment),
-        user_id=user_id,
-        user_vector=vector,
-        watched_genres=snapshot.columns(watched[watched != UNKNOWN]).genres,
-        config=moment.config,
-        model_weights=moment.live.weights if moment.live else None,
-        version=moment.version,
-        now=moment.now,
-        limit=LONGEST_LIST,
     )
 
 

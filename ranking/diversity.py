@@ -3,7 +3,10 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from ranking.rules import CreatorCap
+from embeddings.items import normalised
+from ranking.rules import CreatorCap, enough
+
+ROUNDING = 1e-5  # a cosine of float32 vectors may exceed 1 by less than this
 
 
 def select(
@@ -26,26 +29,57 @@ def select(
 
     Args:
         scores: (n,), in falling order.
-        vectors: (n, d), rows L2-normalised; rows of zeros are like nothing.
+        vectors: (n, d), of any length; rows of zeros are like nothing.
         creators: (n,), -1 for an unknown one.
         diversity: 0 (by score alone) to 1.
         creator_cap: most videos of one creator in the first 10.
         limit: length of the list.
     """
+    limit = min(limit, len(scores))
     worth = (1.0 - diversity) * _scaled(scores)
-    likeness = np.zeros(len(scores), dtype=np.float32)  # to the nearest placed; below 0 is 0
-    left = np.ones(len(scores), dtype=np.bool_)
-    cap = CreatorCap(creators, creator_cap)
-    order: list[int] = []
-    for _ in range(min(limit, len(scores))):
-        free = left & cap.free()
-        marginal = np.where(free if free.any() else left, worth - diversity * likeness, -np.inf)
-        best = int(np.argmax(marginal))
-        order.append(best)
-        left[best] = False
+    reach = _reach(worth, creators, diversity=diversity, creator_cap=creator_cap, limit=limit)
+    worth, directions = worth[:reach], normalised(vectors[:reach])
+    likeness = np.zeros(reach, dtype=np.float32)  # to the nearest placed; below 0 is 0
+    cap = CreatorCap(creators[:reach], creator_cap)
+    order = np.empty(limit, dtype=np.int64)
+    for place in range(limit):
+        best = _best(worth - diversity * likeness, cap.free())
+        order[place] = best
+        worth[best] = -np.inf
         cap.place(best)
-        np.maximum(likeness, vectors @ vectors[best], out=likeness)
-    return np.array(order, dtype=np.int64)
+        if diversity > 0:
+            # Row by row: the sums of a product of a matrix depend on BLAS's threads.
+            np.maximum(likeness, np.vecdot(directions, directions[best]), out=likeness)
+    return order
+
+
+def _best(marginal: NDArray[np.float64], free: NDArray[np.bool_] | None) -> int:
+    """The first of the highest, among the free ones if any of them has no place yet."""
+    if free is not None:
+        best = int(np.argmax(np.where(free, marginal, -np.inf)))
+        if free[best] and marginal[best] > -np.inf:
+            return best
+    return int(np.argmax(marginal))
+
+
+def _reach(
+    worth: NDArray[np.float64],
+    creators: NDArray[np.int32],
+    *,
+    diversity: float,
+    creator_cap: int,
+    limit: int,
+) -> int:
+    """How many of the first candidates can get a place at all.
+
+    While places are left, one of the first `enough` candidates is free to have the next, and being
+    different is worth `diversity` at most: whoever is further behind it than that is never chosen.
+    """
+    head = enough(creators, creator_cap, limit)
+    if head == 0:
+        return 0
+    least = worth[head - 1] - diversity - ROUNDING
+    return int(np.searchsorted(-worth, -least, side="right"))
 
 
 def _scaled(scores: NDArray[np.float64]) -> NDArray[np.float64]:

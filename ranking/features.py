@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from core.clock import days
 from core.hashing import hash64
-from core.types import UserId
+from core.types import UserId, VideoColumns
 
 NEVER_WATCHED = 0.1  # the share that a genre gets which the user has not watched
 DAYS_A_YEAR = 365.0
@@ -32,18 +32,58 @@ class Features:
     exploration: Feature
 
 
-def similarity(vectors: NDArray[np.float32], user_vector: NDArray[np.float32] | None) -> Feature:
-    """Cosine of each candidate to the user, what points away counting as 0.
+@dataclass(frozen=True, slots=True)
+class Asker:
+    """Whose list it is, and when.
+
+    `vector` (d,) is the user's in the space of `version`, None for a user without one ·
+    `watched_genres` bool (r, G) are the genres of the recent watches that the catalogue knows ·
+    `version` is the live version's name, None before there is one.
+    """
+
+    user_id: UserId
+    vector: NDArray[np.float32] | None
+    watched_genres: NDArray[np.bool_]
+    version: str | None
+    now: datetime
+
+
+def features_of(columns: VideoColumns, vectors: NDArray[np.float32], asker: Asker) -> Features:
+    """All features of n candidates.
 
     Args:
-        vectors: (n, d), rows L2-normalised, zeros for a candidate without a vector.
-        user_vector: (d,), L2-normalised; None for a user without one: then all are 0.
+        columns: the candidates' facts.
+        vectors: (n, d) in the space of `asker.version`, zeros for candidates without one.
+        asker: who is to watch them, and when.
     """
-    if user_vector is None:
+    return Features(
+        similarity=similarity(vectors, asker.vector),
+        popularity=columns.popularity.astype(np.float64),
+        genre=genre(columns.genres, genre_shares(asker.watched_genres)),
+        recency=recency(columns.published_day, asker.now),
+        exploration=exploration(columns.hashes, asker.user_id, asker.version, asker.now),
+    )
+
+
+def similarity(vectors: NDArray[np.float32], user_vector: NDArray[np.float32] | None) -> Feature:
+    """Inner product of each candidate with the user, as a share of the best candidate's.
+
+    Models give products of different sizes, and one model gives a user with few watches smaller
+    ones: as shares they weigh alike against the other features. What is not above 0 counts as 0.
+    When nothing is above 0 the model recommends none of them and all have 0, since shares of a
+    best that is no good would say the opposite.
+
+    Args:
+        vectors: (n, d), zeros for a candidate without a vector.
+        user_vector: (d,); None for a user without one: then all are 0.
+    """
+    if user_vector is None or not len(vectors):
         return np.zeros(len(vectors))
     # einsum sums each row alike wherever it stands, which BLAS does not promise.
-    cosines: NDArray[np.float32] = np.einsum("nd,d->n", vectors, user_vector)
-    return np.clip(cosines.astype(np.float64), 0.0, 1.0)
+    products = np.einsum("nd,d->n", vectors, user_vector).astype(np.float64)
+    above: Feature = np.maximum(products, 0.0)
+    best = float(above.max())
+    return above / best if best > 0 else above
 
 
 def genre_shares(watched_genres: NDArray[np.bool_]) -> Feature:

@@ -1,15 +1,14 @@
 """In what order: the whole re-ranker, a pure function of arrays."""
 
 from collections.abc import Sequence
-from datetime import datetime
 
 import numpy as np
 from numpy.typing import NDArray
 
-from core.types import Candidate, Ranked, RankingConfig, UserId, VideoColumns, Weights
-from ranking import features
+from core.types import Candidate, Ranked, RankingConfig, VideoColumns, Weights
 from ranking.blend import blend, choose_weights
 from ranking.diversity import select
+from ranking.features import Asker, Feature, features_of
 
 
 def rank(
@@ -17,42 +16,45 @@ def rank(
     columns: VideoColumns,
     *,
     vectors: NDArray[np.float32],
-    user_id: UserId,
-    user_vector: NDArray[np.float32] | None,
-    watched_genres: NDArray[np.bool_],
+    asker: Asker,
     config: RankingConfig,
     model_weights: Weights | None,
-    version: str | None,
-    now: datetime,
     limit: int = 100,
 ) -> list[Ranked]:
     """At most `limit` candidates in the order they are to be shown.
 
-    The same for any order of `candidates`: equal scores are settled by the videos' hashes.
+    The same for any order of `candidates`. A shorter list is the beginning of a longer one.
 
     Args:
         candidates: n videos, each once.
         columns: their facts, in the same order.
-        vectors: (n, d) in the space of `version`, rows L2-normalised, zeros for those without.
-        user_id: seeds exploration, with `version` and the hour of `now`.
-        user_vector: (d,) in the same space, L2-normalised; None: rank without similarity.
-        watched_genres: (r, G), genres of the user's recent watches, G as in `columns`.
+        vectors: (n, d) in the space of the live version, zeros for those without.
+        asker: whose list it is, and when.
         config: the operator's configuration.
         model_weights: the live version's own weights, None before there is one.
-        version: the live version's name, None before there is one.
-        now: the moment the list is made.
         limit: length of the list.
     """
-    known = features.Features(
-        similarity=features.similarity(vectors, user_vector),
-        popularity=columns.popularity.astype(np.float64),
-        genre=features.genre(columns.genres, features.genre_shares(watched_genres)),
-        recency=features.recency(columns.published_day, now),
-        exploration=features.exploration(columns.hashes, user_id, version, now),
-    )
-    weights = choose_weights(config, model_weights, personal=user_vector is not None)
-    scores = blend(known, weights)
-    order = np.lexsort((columns.hashes, -scores))  # best first, equals by hash
+    weights = choose_weights(config, model_weights, personal=asker.vector is not None)
+    scores = blend(features_of(columns, vectors, asker), weights)
+    chosen = arrange(scores, columns, vectors, config, limit)
+    return [
+        Ranked(candidates[at].video_id, candidates[at].source, float(scores[at]))
+        for at in chosen.tolist()
+    ]
+
+
+def arrange(
+    scores: Feature,
+    columns: VideoColumns,
+    vectors: NDArray[np.float32],
+    config: RankingConfig,
+    limit: int,
+) -> NDArray[np.int64]:
+    """Indices of at most `limit` candidates by score, diversity and rules, int64 (m,).
+
+    Equal scores are settled by the videos' hashes.
+    """
+    order = np.lexsort((columns.hashes, -scores))  # best first
     chosen = select(
         scores[order],
         vectors[order],
@@ -61,7 +63,5 @@ def rank(
         creator_cap=config.creator_cap,
         limit=limit,
     )
-    return [
-        Ranked(candidates[at].video_id, candidates[at].source, float(scores[at]))
-        for at in order[chosen].tolist()
-    ]
+    best: NDArray[np.int64] = order[chosen]
+    return best

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from ranking.diversity import select
 
@@ -80,6 +81,13 @@ def test_the_cap_does_not_spoil_the_callers_arrays() -> None:
     assert (creators == before).all()
 
 
+def test_only_the_direction_of_a_vector_counts() -> None:
+    long, short = [9.0, 0.0], [0.1, 0.0]
+    scores = [1.0, 0.9, 0.5]
+    assert order(scores, [long, short, NORTH], diversity=0.5) == [0, 2, 1]
+    assert order(scores, [short, long, NORTH], diversity=0.5) == [0, 2, 1]
+
+
 def test_nothing_to_select_from() -> None:
     assert order([], [], limit=5) == []
 
@@ -111,3 +119,55 @@ def test_a_list_is_full_without_repeats_and_keeps_the_cap_where_it_can(
     possible = sum(count if code < 0 else min(cap, count) for code, count in counts.items())
     first = [creators[index] for index in chosen[: min(10, possible)]]
     assert all(first.count(code) <= cap for code in set(first) if code >= 0)
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    creators=_creators,
+    diversity=st.sampled_from([0.0, 0.02, 0.1, 0.3, 1.0]),
+    cap=st.integers(0, 4),
+    limit=st.integers(0, 30),
+    seed=st.integers(0, 99),
+)
+def test_each_place_goes_to_the_best_of_all_that_may_have_it(
+    creators: list[int], diversity: float, cap: int, limit: int, seed: int
+) -> None:
+    rng = np.random.default_rng(seed)
+    scores = -np.sort(-rng.random(len(creators)))
+    vectors = rng.normal(size=(len(creators), 2)).astype(np.float32)
+    codes = np.array(creators, dtype=np.int32)
+    chosen = select(scores, vectors, codes, diversity=diversity, creator_cap=cap, limit=limit)
+    assert chosen.tolist() == _one_by_one(
+        scores, vectors, creators, diversity=diversity, cap=cap, limit=limit
+    )
+
+
+def _one_by_one(
+    scores: NDArray[np.float64],
+    vectors: NDArray[np.float32],
+    creators: list[int],
+    *,
+    diversity: float,
+    cap: int,
+    limit: int,
+) -> list[int]:
+    """The definition, candidate by candidate."""
+    if not creators or limit == 0:
+        return []
+    span = float(scores[0] - scores[-1])
+    relevance = (scores - scores[-1]) / span if span > 0 else np.zeros(len(scores))
+    directions = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+    placed: list[int] = []
+    while len(placed) < min(limit, len(creators)):
+        left = [at for at in range(len(creators)) if at not in placed]
+        taken = [creators[at] for at in placed]
+        allowed = [at for at in left if creators[at] < 0 or taken.count(creators[at]) < cap]
+        if len(placed) >= 10 or not allowed:
+            allowed = left
+
+        def marginal(at: int) -> float:
+            like = max([float(directions[at] @ directions[to]) for to in placed] + [0.0])
+            return float((1 - diversity) * relevance[at] - diversity * like)
+
+        placed.append(max(allowed, key=marginal))
+    return placed

@@ -12,10 +12,28 @@ from tests.catalogues import NOW
 pytestmark = pytest.mark.unit
 
 
-def test_similarity_is_the_cosine_and_never_below_zero() -> None:
+def test_similarity_is_the_share_of_the_best_and_never_below_zero() -> None:
     vectors = np.array([[1, 0], [0.6, 0.8], [-1, 0], [0, 0]], dtype=np.float32)
-    user_vector = np.array([1, 0], dtype=np.float32)
+    user_vector = np.array([0.5, 0], dtype=np.float32)
     assert features.similarity(vectors, user_vector) == pytest.approx([1, 0.6, 0, 0])
+
+
+@pytest.mark.parametrize("size", [1e-30, 0.01, 1.0, 300.0])
+def test_similarity_does_not_depend_on_how_long_vectors_are(size: float) -> None:
+    vectors = np.array([[3, 4], [1, 0], [0, -2]], dtype=np.float32) * np.float32(size)
+    user_vector = np.array([1, 1], dtype=np.float32)
+    assert features.similarity(vectors, user_vector) == pytest.approx([1, 1 / 7, 0])
+
+
+def test_similarity_is_zero_for_all_when_the_best_is_no_good() -> None:
+    vectors = np.array([[-1, 0], [-2, 1], [0, 1]], dtype=np.float32)
+    user_vector = np.array([1, 0], dtype=np.float32)
+    assert features.similarity(vectors, user_vector).tolist() == [0, 0, 0]
+
+
+def test_similarity_of_no_candidates_is_nothing() -> None:
+    nobody = np.zeros((0, 2), dtype=np.float32)
+    assert features.similarity(nobody, np.ones(2, dtype=np.float32)).tolist() == []
 
 
 def test_similarity_of_a_user_without_a_vector_is_zero() -> None:

@@ -1,18 +1,19 @@
 import os
 import subprocess
 import sys
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from core.clock import days
 from core.hashing import hash64_many
 from core.types import Candidate, Ranked, RankingConfig, UserId, VideoColumns, VideoId, Weights
-from ranking.features import exploration
+from ranking.features import Asker, exploration
 from ranking.rank import rank
 from tests.catalogues import DIM, NOW, random_vectors
 
@@ -20,6 +21,7 @@ pytestmark = pytest.mark.unit
 
 ROOT = Path(__file__).parents[2]
 USER = UserId("7")
+NO_GENRES = np.zeros((0, 4), dtype=np.bool_)
 
 
 def columns_of(names: list[str], *, seed: int = 3) -> VideoColumns:
@@ -36,21 +38,31 @@ def columns_of(names: list[str], *, seed: int = 3) -> VideoColumns:
     )
 
 
-def ranked(names: list[str], *, limit: int = 100) -> list[Ranked]:
+def asker(
+    vector: NDArray[np.float32] | None = None,
+    watched_genres: NDArray[np.bool_] = NO_GENRES,
+    *,
+    version: str | None = "v1",
+    now: datetime = NOW,
+) -> Asker:
+    return Asker(USER, vector, watched_genres, version, now)
+
+
+def raw_vectors(names: list[str]) -> NDArray[np.float32]:
+    """Vectors of all lengths that belong to the names, whatever their order."""
     vectors = [random_vectors(1, seed=sum(name.encode()))[0] for name in names]
-    rows = np.array(vectors, dtype=np.float32).reshape(len(names), DIM)
-    rows /= np.linalg.norm(rows, axis=1, keepdims=True)
+    return np.array(vectors, dtype=np.float32).reshape(len(names), DIM)
+
+
+def ranked(names: list[str], *, limit: int = 100) -> list[Ranked]:
+    rows = raw_vectors(names)
     return rank(
         [Candidate(VideoId(name), "nearest") for name in names],
         columns_of(names),
         vectors=rows,
-        user_id=USER,
-        user_vector=rows[0] if len(names) else None,
-        watched_genres=np.eye(4, dtype=np.bool_),
+        asker=asker(rows[0] if len(names) else None, np.eye(4, dtype=np.bool_)),
         config=RankingConfig(),
         model_weights=Weights(similarity=0.5),
-        version="v1",
-        now=NOW,
         limit=limit,
     )
 
@@ -70,13 +82,9 @@ def test_the_seed_preset_reproduces_its_formula() -> None:
         [Candidate(VideoId(name), "popular") for name in names],
         columns,
         vectors=np.eye(3, dtype=np.float32),
-        user_id=USER,
-        user_vector=np.array([0, 0, 1], dtype=np.float32),
-        watched_genres=np.array([drama, drama, drama, crime]),
+        asker=asker(np.array([0, 0, 1], dtype=np.float32), np.array([drama, drama, drama, crime])),
         config=RankingConfig(preset="seed", diversity=0),
         model_weights=Weights(similarity=9),
-        version="v1",
-        now=NOW,
     )
     explored = exploration(columns.hashes, USER, "v1", NOW)
     by_hand = [
@@ -99,13 +107,9 @@ def test_a_user_without_a_vector_and_no_version_is_ranked() -> None:
         [Candidate(VideoId(name), "popular") for name in names],
         columns_of(names),
         vectors=np.zeros((3, 0), dtype=np.float32),
-        user_id=USER,
-        user_vector=None,
-        watched_genres=np.zeros((0, 4), dtype=np.bool_),
+        asker=asker(version=None),
         config=RankingConfig(),
         model_weights=None,
-        version=None,
-        now=NOW,
     )
     assert {entry.video_id for entry in found} == set(names)
 
@@ -129,13 +133,9 @@ def test_equal_scores_are_settled_by_hash() -> None:
         [Candidate(VideoId(name), "popular") for name in names],
         equal,
         vectors=np.zeros((4, 2), dtype=np.float32),
-        user_id=USER,
-        user_vector=None,
-        watched_genres=np.zeros((0, 4), dtype=np.bool_),
+        asker=asker(version=None),
         config=RankingConfig(weights=only_popularity),
         model_weights=None,
-        version=None,
-        now=NOW,
     )
     by_hash = [names[at] for at in np.argsort(columns.hashes)]
     assert [entry.video_id for entry in found] == by_hash
@@ -157,6 +157,30 @@ def test_a_list_holds_each_candidate_once_whatever_their_order(
     if names:  # the first one gives the user's vector
         shuffled = [names[0], *data.draw(st.permutations(names[1:]))]
         assert ranked(shuffled, limit=limit) == found
+
+
+@settings(max_examples=30, deadline=None)
+@given(names=_names, shorter=st.integers(0, 20))
+def test_a_shorter_list_is_the_beginning_of_a_longer_one(names: list[str], shorter: int) -> None:
+    assert ranked(names, limit=shorter) == ranked(names, limit=40)[:shorter]
+
+
+def test_the_length_of_a_users_vector_does_not_matter() -> None:
+    names = [f"video {number}" for number in range(50)]
+
+    def order(size: float) -> list[str]:
+        rows = raw_vectors(names)
+        found = rank(
+            [Candidate(VideoId(name), "nearest") for name in names],
+            columns_of(names),
+            vectors=rows,
+            asker=asker(rows[0] * np.float32(size)),
+            config=RankingConfig(),
+            model_weights=Weights(similarity=0.5),
+        )
+        return [entry.video_id for entry in found]
+
+    assert order(1.0) == order(0.0625) == order(16.0)
 
 
 def test_every_process_makes_the_same_list() -> None:
@@ -192,13 +216,9 @@ def test_an_hour_later_the_list_may_differ_within_the_hour_not() -> None:
             [Candidate(VideoId(name), "new") for name in names],
             columns,
             vectors=np.zeros((50, 0), dtype=np.float32),
-            user_id=USER,
-            user_vector=None,
-            watched_genres=np.zeros((0, 4), dtype=np.bool_),
+            asker=asker(now=NOW + timedelta(minutes=minutes)),
             config=RankingConfig(weights=Weights(popularity=0, genre=0, recency=0, exploration=1)),
             model_weights=None,
-            version="v1",
-            now=NOW + timedelta(minutes=minutes),
         )
         return [entry.video_id for entry in found]
 
