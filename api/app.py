@@ -1,7 +1,7 @@
 """The wiring of a serving process: the only place in `api` that chooses adapters."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -14,7 +14,7 @@ from api.forgetting import Forgetting
 from api.health import HealthCheck
 from api.http import application
 from api.list_cache import ListCache
-from api.maker import Maker
+from api.maker import maker_over
 from api.moment import Moment
 from api.promotion import Promotion
 from api.recommender import Recommender
@@ -31,16 +31,8 @@ from retrieval.catalogue import Catalogue
 from retrieval.exact import ExactSearch
 from retrieval.follower import Follower
 from retrieval.live import LiveConfig, LiveModel
-from retrieval.nearest import Nearest
-from retrieval.new import New
-from retrieval.popular import Popular
 from retrieval.ports import VectorSearch
-from retrieval.query import CandidateSource
-from retrieval.retriever import Retriever
-from retrieval.similar import Similar
-from retrieval.similar_videos import SimilarVideos
 from retrieval.stand_in import StandIn
-from retrieval.trending import Trending
 from storage.milvus_load import load_collections
 from storage.stores import Stores, connected
 
@@ -173,7 +165,7 @@ def _services(
         recommender=Recommender(
             lists=ListCache(stores.cache),
             states=states,
-            maker=_maker(search, settings.milvus_timeout_seconds),
+            maker=maker_over(search, deadline_seconds=settings.milvus_timeout_seconds),
             moment=memory.moment,
         ),
         watching=Watching(
@@ -185,15 +177,3 @@ def _services(
         live=memory.live,
         ready=memory.follower.loaded.is_set,
     )
-
-
-def _maker(search: VectorSearch, deadline_seconds: float) -> Maker:
-    return Maker(
-        retriever=Retriever(_sources(search), deadline_seconds=deadline_seconds),
-        similar=SimilarVideos(search, deadline_seconds=deadline_seconds),
-    )
-
-
-def _sources(search: VectorSearch) -> Sequence[CandidateSource]:
-    """In the order of credit: a video that several find is credited to the first."""
-    return Nearest(search), Similar(search), Trending(), Popular(), New()

@@ -12,9 +12,15 @@ from embeddings.user_encoder import user_vector
 from ranking.features import Asker
 from ranking.rank import rank
 from retrieval.hash_index import UNKNOWN
+from retrieval.nearest import Nearest
+from retrieval.new import New
+from retrieval.popular import Popular
+from retrieval.ports import VectorSearch
 from retrieval.query import Query
 from retrieval.retriever import LONGEST_LIST, Retrieved, Retriever
+from retrieval.similar import Similar
 from retrieval.similar_videos import SimilarVideos
+from retrieval.trending import Trending
 
 _DEPENDENCIES = frozenset({"milvus", "postgres", "redis", "artifacts", "bus"})
 
@@ -120,6 +126,18 @@ class Maker:
             Ranked(entry.video_id, entry.source, entry.similarity) for entry in found.candidates
         ]
         return Made(moment.shown(ranked), _left_out(found))
+
+
+def maker_over(search: VectorSearch, *, deadline_seconds: float) -> Maker:
+    """The maker of this service, with all its sources.
+
+    They are in the order of credit: a video that several find is credited to the first.
+    """
+    sources = Nearest(search), Similar(search), Trending(), Popular(), New()
+    return Maker(
+        retriever=Retriever(sources, deadline_seconds=deadline_seconds),
+        similar=SimilarVideos(search, deadline_seconds=deadline_seconds),
+    )
 
 
 def _user_vector(state: UserState | None, moment: Moment) -> NDArray[np.float32] | None:
