@@ -1,12 +1,10 @@
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 
 import numpy as np
 import pytest
-from filelock import FileLock
 from numpy.typing import NDArray
 
-from core.errors import Conflict, Unavailable
+from core.errors import Unavailable
 from core.types import Hits
 from storage.memory.index import MemoryIndex
 from upnext.jobs.publish import Publication, Rows, publish, verify
@@ -60,15 +58,10 @@ class Breaking(MemoryIndex):
 
 
 @pytest.fixture
-def lock(tmp_path: Path) -> Path:
-    return tmp_path / "run" / "publish.lock"
-
-
-@pytest.fixture
-def index(lock: Path) -> Breaking:
+def index() -> Breaking:
     """An index with a published version."""
     made = Breaking()
-    publish(made, publication("old"), lock, ignore)
+    publish(made, publication("old"), [], ignore)
     return made
 
 
@@ -76,12 +69,10 @@ def ignore(_share: float, _message: str) -> None:
     pass
 
 
-def test_a_publication_makes_three_collections_that_find_their_rows(
-    index: Breaking, lock: Path
-) -> None:
+def test_a_publication_makes_three_collections_that_find_their_rows(index: Breaking) -> None:
     assert index.collections() == LIVE
     what = publication("new", videos=70)
-    publish(index, what, lock, ignore)
+    publish(index, what, [], ignore)
     assert index.collections() == sorted([*LIVE, "users_new", "videos_new"])
     assert index.count("content_r1") == index.count("videos_new") == 70
     assert index.count("videos_old") == 60
@@ -89,54 +80,73 @@ def test_a_publication_makes_three_collections_that_find_their_rows(
     assert hits.ids == ("v69",)
 
 
-def test_content_is_completed_changed_and_trimmed(index: Breaking, lock: Path) -> None:
+def test_content_is_completed_and_changed_and_keeps_what_came_meanwhile(index: Breaking) -> None:
     what = publication("new")
+    came = rows("later", 1, 16, seed=3)
+    list(index.upsert("content_r1", came.ids, came.vectors))
     changed = what.content.vectors.copy()
     changed[5] = -changed[5]
     content = Rows([*what.content.ids[:-1], "added"], changed)
-    publish(index, Publication("new", "r1", what.videos, what.users, content), lock, ignore)
+    publish(index, Publication("new", "r1", what.videos, what.users, content), [], ignore)
     [(ids, vectors)] = list(index.scan("content_r1"))
-    assert sorted(ids) == sorted(content.ids)
+    assert sorted(ids) == sorted([*what.content.ids, "added", "later0"])
     np.testing.assert_array_equal(vectors[ids.index("v5")], changed[5])
+    np.testing.assert_array_equal(vectors[ids.index("later0")], came.vectors[0])
 
 
 @pytest.mark.parametrize("collection", ["videos_new", "users_new"])
 @pytest.mark.parametrize("step", ["create", "insert", "seal", "search", "scramble"])
 def test_a_failure_leaves_what_is_live_alone_and_nothing_else(
-    index: Breaking, lock: Path, step: str, collection: str
+    index: Breaking, step: str, collection: str
 ) -> None:
     index.step, index.collection = step, collection
     with pytest.raises(Unavailable):
-        publish(index, publication("new"), lock, ignore)
+        publish(index, publication("new"), [], ignore)
     assert index.collections() == LIVE
     assert [index.count(name) for name in LIVE] == [60, 20, 60]
     index.step = ""
-    publish(index, publication("new"), lock, ignore)
+    publish(index, publication("new"), [], ignore)
     assert index.count("videos_new") == 60
 
 
-def test_a_failure_of_the_first_publication_leaves_nothing(lock: Path) -> None:
+def test_a_failure_of_the_first_publication_leaves_nothing() -> None:
     index = Breaking()
     index.step, index.collection = "search", "users_new"
     with pytest.raises(Unavailable):
-        publish(index, publication("new"), lock, ignore)
+        publish(index, publication("new"), [], ignore)
     assert index.collections() == []
 
 
-def test_a_stop_signal_drops_what_was_made(index: Breaking, lock: Path) -> None:
+def test_a_stop_signal_drops_what_was_made(index: Breaking) -> None:
     def stop(share: float, _message: str) -> None:
         if share > 0.7:
             raise SystemExit(143)
 
     with pytest.raises(SystemExit):
-        publish(index, publication("new"), lock, stop)
+        publish(index, publication("new"), [], stop)
     assert index.collections() == LIVE
 
 
-def test_one_publish_runs_at_a_time(index: Breaking, lock: Path) -> None:
-    with FileLock(lock), pytest.raises(Conflict, match="being published"):
-        publish(index, publication("new"), lock, ignore)
-    assert index.collections() == LIVE
+def test_what_dead_runs_left_is_dropped_first_and_nothing_else(index: Breaking) -> None:
+    publish(index, publication("dead"), [], ignore)
+    for name in ("videos_unknown", "users_killed"):
+        index.create(name, 8)
+    dead = ["dead", "killed", "never_published"]
+    index.step, index.collection = "create", "videos_new"
+    with pytest.raises(Unavailable):
+        publish(index, publication("new"), dead, ignore)
+    assert index.collections() == sorted([*LIVE, "videos_unknown"])
+
+
+@pytest.mark.parametrize("written", [0, 10])
+def test_content_that_a_killed_publish_left_half_made_is_completed(
+    index: Breaking, written: int
+) -> None:
+    index.create("content_r1", 16)
+    what = publication("new")
+    list(index.insert("content_r1", what.content.ids[:written], what.content.vectors[:written]))
+    publish(index, what, [], ignore)
+    assert index.count("content_r1") == 60
 
 
 def test_missing_rows_are_seen() -> None:
@@ -156,9 +166,9 @@ def test_many_equal_rows_are_no_lack_of_recall() -> None:
     verify(index, "videos_a", same)
 
 
-def test_no_users_are_published_as_an_empty_collection(lock: Path) -> None:
+def test_no_users_are_published_as_an_empty_collection() -> None:
     index = MemoryIndex()
     none = Rows([], np.zeros((0, 8), dtype=np.float32))
     what = Publication("new", "r1", rows("v", 20, 8), none, rows("v", 20, 16))
-    publish(index, what, lock, ignore)
+    publish(index, what, [], ignore)
     assert index.count("users_new") == 0

@@ -2,16 +2,18 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import structlog
-from filelock import FileLock, Timeout
 from numpy.typing import NDArray
 
-from core.errors import Conflict, Unavailable
+from core.errors import Unavailable
 from upnext.jobs.ports import VectorWriter
 
+KINDS = ("videos", "users")
+"""A version's own collections: `videos_<version>` and `users_<version>`."""
+
+UNKNOWN = -1
 SAMPLE = 32
 DEPTH = 10
 MIN_RECALL = 0.95
@@ -40,47 +42,46 @@ class Publication:
     content: Rows
 
 
-def publish(writer: VectorWriter, what: Publication, lock: Path, tell: Tell) -> None:
+def publish(writer: VectorWriter, what: Publication, dead: Sequence[str], tell: Tell) -> None:
     """Build `videos_<version>` and `users_<version>`, and complete `content_<revision>`.
 
-    On any failure what was made is dropped; a collection of content that was there before keeps
-    what it had, for its rows mean the same to every version.
+    First what killed publishes left is dropped. On any failure what was made is dropped; a
+    collection of content that was there before keeps what it had, for its rows mean the same to
+    every version.
 
     Args:
-        writer: the index; this process is the only one of this machine that writes now.
+        writer: the index; nobody else writes to it now (`upnext.jobs.publisher`).
         what: the rows, as the version's artifacts have them.
-        lock: a file held meanwhile, so that one publish runs at a time.
+        dead: versions that can never go live; their collections, if any, are dropped.
         tell: hears the share done, 0..1, and what is being done.
 
     Raises:
-        Conflict: another publish is running.
         Unavailable: the index did not answer, or did not hold what was written.
     """
-    lock.parent.mkdir(parents=True, exist_ok=True)
+    left = {f"{kind}_{version}" for version in dead for kind in KINDS}
+    for name in sorted(left & set(writer.collections())):
+        writer.drop(name)
+        log.info("Dropped what a killed publish left.", collection=name)
     made: list[str] = []
     try:
-        with FileLock(lock, timeout=0):
-            try:
-                _publish(writer, what, made, tell)
-            except BaseException:  # a stop signal included
-                _drop(writer, made)  # before another publish may complete what was made here
-                raise
-    except Timeout as error:
-        raise Conflict("Another version is being published: try again when it is.") from error
+        _publish(writer, what, made, tell)
+    except BaseException:  # a stop signal included
+        _drop(writer, made)  # before another publish may complete what was made here
+        raise
 
 
 def _publish(writer: VectorWriter, what: Publication, made: list[str], tell: Tell) -> None:
-    content = f"content_{what.content_revision}"
+    content, rows = f"content_{what.content_revision}", what.content
     if content in writer.collections():
-        _complete(writer, content, what.content, lambda share: tell(share * 0.3, "texts"))
+        rows = _complete(writer, content, rows, lambda share: tell(share * 0.3, "texts"))
     else:
-        _build(writer, content, what.content, made, lambda share: tell(share * 0.3, "texts"))
+        _build(writer, content, rows, made, lambda share: tell(share * 0.3, "texts"))
     videos, users = f"videos_{what.version}", f"users_{what.version}"
     _build(writer, videos, what.videos, made, lambda share: tell(0.3 + share * 0.3, "videos"))
     _build(writer, users, what.users, made, lambda share: tell(0.6 + share * 0.3, "users"))
     tell(0.9, "verifying")
-    for name, rows in ((content, what.content), (videos, what.videos), (users, what.users)):
-        verify(writer, name, rows)
+    for name, written in ((content, rows), (videos, what.videos), (users, what.users)):
+        verify(writer, name, written)
     tell(1.0, "verified")
 
 
@@ -98,25 +99,29 @@ def _build(
     writer.seal(name)
 
 
-def _complete(writer: VectorWriter, name: str, rows: Rows, tell: Callable[[float], None]) -> None:
-    """Make a collection that may be live hold exactly `rows`, writing only what differs."""
+def _complete(writer: VectorWriter, name: str, rows: Rows, tell: Callable[[float], None]) -> Rows:
+    """Make a collection that may be live hold `rows`, writing only what differs.
+
+    It may have others: of videos that came after `rows` were read. Returns all that it holds.
+    """
     writer.seal(name)  # an earlier publish may have been killed before it did
     row_of = {id_: row for row, id_ in enumerate(rows.ids)}
     differs = np.ones(len(rows.ids), dtype=np.bool_)
-    extra: list[str] = []
+    held_ids, held_vectors = list(rows.ids), [rows.vectors]
     for ids, vectors in writer.scan(name):
-        extra.extend(id_ for id_ in ids if id_ not in row_of)
-        there = [(at, row_of[id_]) for at, id_ in enumerate(ids) if id_ in row_of]
-        if there:
-            at, row = np.array(there).T
-            differs[row] = np.abs(vectors[at] - rows.vectors[row]).max(axis=1) > TOLERANCE
+        known = np.array([row_of.get(id_, UNKNOWN) for id_ in ids])
+        there, others = np.flatnonzero(known != UNKNOWN), np.flatnonzero(known == UNKNOWN)
+        row = known[there]
+        differs[row] = np.abs(vectors[there] - rows.vectors[row]).max(axis=1) > TOLERANCE
+        held_ids.extend(ids[at] for at in others.tolist())
+        held_vectors.append(vectors[others])
     changed = np.flatnonzero(differs)
     new = [rows.ids[row] for row in changed.tolist()]
     for done in writer.upsert(name, new, rows.vectors[changed]):
         tell(done / len(changed))
-    writer.delete(name, extra)
-    if len(changed) or extra:
+    if len(changed):
         writer.seal(name)
+    return Rows(held_ids, np.concatenate(held_vectors))
 
 
 def verify(writer: VectorWriter, name: str, rows: Rows) -> None:

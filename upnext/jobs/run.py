@@ -3,6 +3,7 @@
 import asyncio
 import os
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import replace
 
 import numpy as np
@@ -23,6 +24,7 @@ from storage.milvus_writer import MilvusWriter
 from upnext.jobs.messages import Outcome, Report, Request
 from upnext.jobs.params import SEED
 from upnext.jobs.publish import Publication, Rows, publish
+from upnext.jobs.publisher import publisher
 from upnext.jobs.reading import Data, read
 from upnext.jobs.recipes import recipe_of
 
@@ -63,7 +65,8 @@ def run(settings: Settings, request: Request, report: Callable[[Report], None]) 
         content_revision=REVISION,
         created_at=utc_now(),
     )
-    _publish(settings, _publication(request.version, fitted, data, settings.state_recent), tell)
+    made = _publication(request.version, fitted, data, settings.state_recent)
+    _publish(settings, request.model_id, made, tell)
     return Outcome(data.span(), recipe.params, fitted.metrics, uri)
 
 
@@ -104,10 +107,6 @@ def _publication(version: str, fitted: Fitted, data: Data, recent: int) -> Publi
     )
 
 
-def _publish(settings: Settings, what: Publication, tell: Tell) -> None:
-    writer = MilvusWriter.of(settings)
-    try:
-        lock = settings.home / "run" / "publish.lock"
-        publish(writer, what, lock, lambda *at: tell("publishing", "publishing", *at))
-    finally:
-        writer.close()
+def _publish(settings: Settings, model_id: str, what: Publication, tell: Tell) -> None:
+    with publisher(settings, model_id) as dead, closing(MilvusWriter.of(settings)) as writer:
+        publish(writer, what, dead, lambda *at: tell("publishing", "publishing", *at))
