@@ -2,18 +2,17 @@
 
 `models/<version>/` holds `hashes.npy`, `ids.npy`, `items.npy`, `content.npy`, `watches.npy`,
 `content_map.npy`, the encoder's files and, written last, `manifest.json` with the checksum of
-each: a folder without one is no version.
+each: a folder without one is no version. New videos follow in `tail/`, see `embeddings.tail`.
 """
 
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
-from hashlib import file_digest
+from functools import partial
 from pathlib import Path
 from shutil import rmtree
 from tempfile import TemporaryDirectory
 from typing import Any
-from uuid import uuid4
 
 import msgspec
 import numpy as np
@@ -25,12 +24,15 @@ from core.types import ModelType, Weights
 from embeddings.content_map import ContentMap
 from embeddings.encoders import read_encoder, write_encoder
 from embeddings.items import ItemVectors
+from embeddings.local_copy import bring, sha256
 from embeddings.ports import ArtifactStore
+from embeddings.tail import Tail, open_local_tail, open_tail, segments
 from embeddings.user_encoder import UserEncoder
 
 MANIFEST = "manifest.json"
 HASHES, IDS, WATCHES = "hashes.npy", "ids.npy", "watches.npy"
 ITEMS, CONTENT, CONTENT_MAP = "items.npy", "content.npy", "content_map.npy"
+TAIL = "tail"
 LOCK = ".lock"
 
 
@@ -64,6 +66,7 @@ class Version:
     `items` are the vectors of `videos_<version>`, the space of `encoder`; `content` are the text
     vectors of the same videos, as in `content_<content_revision>`, to search that with. `watches`
     int32 (n,), in their order, is how many users had watched each when the version was made.
+    `segments` name what is open of its tail: the videos that came later, in the tails of both.
     """
 
     version: str
@@ -75,6 +78,7 @@ class Version:
     encoder: UserEncoder
     weights: Weights
     content_revision: str
+    segments: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +131,7 @@ def write_version(
 def open_version(store: ArtifactStore, version: str, cache_dir: Path) -> Version:
     """Open a version from `cache_dir/<version>`, fetching what is missing or damaged there.
 
+    Its tail is what the store has now; while that does not answer, what is in the local copy.
     Blocking; processes of one machine take turns. The arrays are mapped read-only, so processes
     share their memory.
 
@@ -137,6 +142,22 @@ def open_version(store: ArtifactStore, version: str, cache_dir: Path) -> Version
     cache_dir.mkdir(parents=True, exist_ok=True)
     with FileLock(cache_dir / LOCK):
         return _open(store, version, cache_dir / version)
+
+
+def renewed(store: ArtifactStore, version: Version, cache_dir: Path) -> Version | None:
+    """The open version with the tail that it has now, None when it is the one that is open.
+
+    Blocking; without news it is one listing of the store. `version` itself stays as it is.
+
+    Raises:
+        Unavailable: the store did not answer, or holds a damaged segment.
+    """
+    if segments(store, version.version) == version.segments:
+        return None
+    with FileLock(cache_dir / LOCK):
+        return _with_tail(
+            version, open_tail(store, version.version, cache_dir / version.version / TAIL)
+        )
 
 
 def keep_versions(cache_dir: Path, kept: Collection[str]) -> None:
@@ -165,13 +186,15 @@ def _write_files(fitted: Fitted, here: Path) -> list[str]:
 
 
 def _open(store: ArtifactStore, version: str, local: Path) -> Version:
-    local.mkdir(exist_ok=True)
     manifest = _manifest(store, version, local)
     for name, expected in manifest.files.items():
-        if not _intact(local / name, expected):
-            _fetch(store, folder(version) + name, local / name, expected)
+        try:
+            bring(store, folder(version) + name, local / name, partial(_is, expected))
+        except Unavailable:
+            (local / MANIFEST).unlink()  # it may be the one that is wrong: it, too, comes anew
+            raise
     hashes, ids = _mapped(local / HASHES), _mapped(local / IDS)
-    return Version(
+    bare = Version(
         version=manifest.version,
         model_type=manifest.model_type,
         items=ItemVectors(hashes, ids, _mapped(local / ITEMS)),
@@ -181,6 +204,19 @@ def _open(store: ArtifactStore, version: str, local: Path) -> Version:
         encoder=read_encoder(local),
         weights=manifest.weights,
         content_revision=manifest.content_revision,
+    )
+    try:
+        return _with_tail(bare, open_tail(store, version, local / TAIL))
+    except Unavailable:  # it can be had without: the next news brings the rest
+        return _with_tail(bare, open_local_tail(local / TAIL))
+
+
+def _with_tail(version: Version, tail: Tail) -> Version:
+    return replace(
+        version,
+        items=replace(version.items, tail=tail.items),
+        content=replace(version.content, tail=tail.content),
+        segments=tail.names,
     )
 
 
@@ -192,32 +228,24 @@ def _mapped(path: Path) -> NDArray[Any]:
 
 def _manifest(store: ArtifactStore, version: str, local: Path) -> Manifest:
     path = local / MANIFEST
+    bring(store, folder(version) + MANIFEST, path, lambda file: _read(file) is not None)
+    manifest = _read(path)
+    if manifest is None:
+        raise Unavailable("artifacts", f"The local copy of {version} is being damaged.")
+    return manifest
+
+
+def _read(path: Path) -> Manifest | None:
+    """A manifest; None when it is not there or damaged."""
     try:
         return msgspec.json.decode(path.read_bytes(), type=Manifest)
-    except (FileNotFoundError, msgspec.DecodeError):  # not here yet, or damaged
-        _fetch(store, folder(version) + MANIFEST, path, None)
-    try:
-        return msgspec.json.decode(path.read_bytes(), type=Manifest)
-    except msgspec.DecodeError as error:
-        raise Unavailable("artifacts", f"The manifest of {version} cannot be read.") from error
+    except (FileNotFoundError, msgspec.DecodeError):
+        return None
 
 
-def _fetch(store: ArtifactStore, key: str, path: Path, expected: FileEntry | None) -> None:
-    aside = path.with_name(f".{path.name}.{uuid4().hex}")
-    try:
-        store.fetch(key, aside)
-        if expected is not None and not _intact(aside, expected):
-            advice = "train a new version with `upnext embeddings rebuild`."
-            raise Unavailable("artifacts", f"{key} is damaged in the store: {advice}")
-        aside.replace(path)
-    finally:
-        aside.unlink(missing_ok=True)
-
-
-def _intact(path: Path, expected: FileEntry) -> bool:
+def _is(expected: FileEntry, path: Path) -> bool:
     return path.is_file() and path.stat().st_size == expected.size and _entry(path) == expected
 
 
 def _entry(path: Path) -> FileEntry:
-    with path.open("rb") as file:
-        return FileEntry(file_digest(file, "sha256").hexdigest(), path.stat().st_size)
+    return FileEntry(sha256(path), path.stat().st_size)

@@ -12,7 +12,7 @@ from core.types import PopularityRow, UserId, UserState, Video, VideoId, Watch, 
 from embeddings.content_map import ContentMap
 from embeddings.items import ItemVectors, item_vectors, normalised
 from embeddings.user_encoder import DecayedMean
-from embeddings.version import Version
+from embeddings.version import Fitted, Version
 from retrieval.catalogue import Catalogue
 from storage.memory.index import MemoryIndex
 
@@ -80,6 +80,21 @@ def version_of(items: ItemVectors, name: str = "content_1") -> Version:
         encoder=DecayedMean(half_life=10.0),
         weights=Weights(similarity=0.6, popularity=0.2, genre=0.1, recency=0.05, exploration=0.05),
         content_revision="r1",
+    )
+
+
+def fitted_of(names: Sequence[str], content: NDArray[np.float32]) -> Fitted:
+    """A model whose item vectors are its text vectors, normalised."""
+    vectors = normalised(content)
+    dim = vectors.shape[1]
+    return Fitted(
+        items=item_vectors(ids(*names), vectors),
+        content=item_vectors(ids(*names), vectors),
+        watches=np.zeros(len(names), dtype=np.int32),
+        content_map=ContentMap(np.eye(dim + 1, dim, dtype=np.float32), normalise=True),
+        encoder=DecayedMean(half_life=10.0),
+        weights=Weights(similarity=0.8, popularity=0.2),
+        metrics={},
     )
 
 

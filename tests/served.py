@@ -10,15 +10,10 @@ from types import TracebackType
 from typing import Any, Self
 
 import httpx
-import numpy as np
-from numpy.typing import NDArray
 
 from core.clock import utc_now
 from core.settings import Settings, child_environment
-from core.types import Model, ModelStatus, Video, VideoId, Weights
-from embeddings.content_map import ContentMap
-from embeddings.items import item_vectors, normalised
-from embeddings.user_encoder import DecayedMean
+from core.types import Model, ModelStatus, Video
 from embeddings.version import Fitted, write_version
 from storage.artifacts import artifact_store
 from storage.milvus_writer import MilvusWriter
@@ -85,22 +80,6 @@ def write_videos(settings: Settings, videos: Sequence[Video]) -> None:
             await PostgresVideos(engine).upsert_many(videos)
 
     asyncio.run(run())
-
-
-def fitted_of(names: Sequence[str], content: NDArray[np.float32]) -> Fitted:
-    """A model whose item vectors are its text vectors, normalised."""
-    vectors = normalised(content)
-    dim = vectors.shape[1]
-    ids = [VideoId(name) for name in names]
-    return Fitted(
-        items=item_vectors(ids, vectors),
-        content=item_vectors(ids, vectors),
-        watches=np.zeros(len(ids), dtype=np.int32),
-        content_map=ContentMap(np.eye(dim + 1, dim, dtype=np.float32), normalise=True),
-        encoder=DecayedMean(half_life=10.0),
-        weights=Weights(similarity=0.8, popularity=0.2),
-        metrics={},
-    )
 
 
 def put_live(settings: Settings, fitted: Fitted, revision: str, **params: Any) -> Model:

@@ -14,9 +14,9 @@ import pytest
 from core.settings import Settings, load
 from storage.embedded.server import EmbeddedServer, free_port
 from storage.embedded.stack import EmbeddedStack
-from tests.catalogues import video
+from tests.catalogues import fitted_of, video
 from tests.polling import eventually
-from tests.served import Served, fitted_of, put_live, write_videos
+from tests.served import Served, put_live, write_videos
 from tests.serving import GENRES, NAMES, vectors_by_genre
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(170)]
