@@ -12,7 +12,7 @@ from pathlib import Path
 from threading import Event
 
 from core.errors import SetupError
-from core.settings import Settings
+from core.settings import Settings, child_environment
 from core.types import UserId
 from storage.postgres.engine import pool
 from storage.postgres.users import PostgresUsers
@@ -34,7 +34,9 @@ def running(settings: Settings) -> Iterator[tuple[str, Settings]]:
         return
     print(f"Starting a service in {home.path} ...", file=sys.stderr)
     command = [str(Path(sys.executable).with_name("upnext")), "up"]
-    service = subprocess.Popen(command, stdout=sys.stderr)  # noqa: S603 - our own command
+    service = subprocess.Popen(  # noqa: S603 - our own command
+        command, stdout=sys.stderr, env=child_environment(settings)
+    )
     try:
         yield _awaited(settings, home, service)
     finally:
