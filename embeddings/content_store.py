@@ -1,14 +1,19 @@
-"""Text vectors kept per encoder revision: Parquet segments `content/<revision>/<n>.parquet`."""
+"""Text vectors kept per encoder revision: Parquet segments `content/<revision>/<n>-<x>.parquet`.
+
+A number says how old a segment is; what follows is drawn, so that two writers never take one name.
+"""
 
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from uuid import uuid4
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from core.errors import NotFound
 from embeddings.ports import ArtifactStore
 
 COMPACT_AT = 8  # segments; reading many small ones costs a request each
@@ -24,21 +29,33 @@ class Segment:
 
 
 class ContentStore:
-    """The segments of one revision; a later one wins over an earlier. One writer at a time."""
+    """The segments of one revision; a later one wins over an earlier.
+
+    Several may write at a time: what one adds while another compacts is not lost.
+    """
 
     def __init__(self, store: ArtifactStore, revision: str) -> None:
         self._store = store
         self._prefix = f"content/{revision}/"
+        self._known: set[str] = set()  # keys that were read or written here
 
     def segments(self) -> list[Segment]:
         """Every segment, oldest first. Raises `Unavailable`."""
+        found = []
         with TemporaryDirectory(prefix="upnext-content-") as folder:
-            return [self._read(key, Path(folder)) for key in self._keys()]
+            for key in self._keys():
+                try:
+                    found.append(self._read(key, Path(folder)))
+                except NotFound:  # compacted meanwhile; what it held is encoded again, at worst
+                    continue
+                self._known.add(key)
+        return found
 
     def append(self, segment: Segment) -> None:
         """Keep one more segment. Raises `Unavailable`."""
         keys = self._keys()
-        number = int(Path(keys[-1]).stem) + 1 if keys else 1
+        number = int(Path(keys[-1]).stem.partition("-")[0]) + 1 if keys else 1
+        key = f"{self._prefix}{number:08d}-{uuid4().hex[:8]}.parquet"
         table = pa.table(
             {
                 "video_id": pa.array(segment.ids, pa.string()),
@@ -52,17 +69,19 @@ class ContentStore:
         with TemporaryDirectory(prefix="upnext-content-") as folder:
             path = Path(folder) / "segment.parquet"
             pq.write_table(table, path)
-            self._store.put(f"{self._prefix}{number:08d}.parquet", path)
+            self._store.put(key, path)
+        self._known.add(key)
 
     def compact(self, segment: Segment) -> bool:
         """Put `segment`, all that is still wanted, in the place of many small ones.
 
-        Killed in between, both are there, which changes nothing. Raises `Unavailable`.
+        Those that were neither read nor written here stay. Killed in between, both are there,
+        which changes nothing. Raises `Unavailable`.
 
         Returns:
             Whether there were enough of them to bother.
         """
-        old = self._keys()
+        old = [key for key in self._keys() if key in self._known]
         if len(old) < COMPACT_AT:
             return False
         self.append(segment)

@@ -100,6 +100,22 @@ class MilvusWriter:
             )
         return int(answer[0]["count(*)"])
 
+    def lacking(self, collection: str, ids: Sequence[str]) -> list[str]:
+        """Those of `ids` that a sealed collection does not have, in their order."""
+        self.load(collection)  # Milvus Lite forgets on a restart which were
+        there: set[str] = set()
+        for start in range(0, len(ids), PAGE):
+            with _mapped():
+                page = self._client.get(
+                    collection,
+                    list(ids[start : start + PAGE]),
+                    output_fields=[ID],
+                    timeout=self._timeout,
+                    consistency_level="Strong",
+                )
+            there.update(str(row[ID]) for row in page)
+        return [id_ for id_ in ids if id_ not in there]
+
     def scan(self, collection: str) -> Iterator[tuple[list[str], NDArray[np.float32]]]:
         """All rows of a sealed collection in pages: ids and vectors, float32 (len(ids), d)."""
         with _mapped():

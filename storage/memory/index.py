@@ -54,6 +54,11 @@ class MemoryIndex:
         """Rows of a collection."""
         return len(self._of(collection)[1])
 
+    def lacking(self, collection: str, ids: Sequence[str]) -> list[str]:
+        """Those of `ids` that a collection does not have, in their order."""
+        rows = self._of(collection)[1]
+        return [id_ for id_ in ids if id_ not in rows]
+
     def scan(self, collection: str) -> Iterator[tuple[list[str], NDArray[np.float32]]]:
         """All rows: ids and vectors, float32 (len(ids), d)."""
         rows = self._of(collection)[1]

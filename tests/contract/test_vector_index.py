@@ -157,6 +157,21 @@ async def test_upsert_and_delete_after_the_seal_are_seen_once_sealed_again(
     assert found[2].ids != (IDS[1],)
 
 
+def test_what_a_collection_lacks_is_told_in_order(
+    index: Index, vectors: NDArray[np.float32]
+) -> None:
+    list(fill(index.writer, "content_c", IDS[:3], vectors[:3]))
+    asked = ["none:1", IDS[2], "none|2", IDS[0]]
+    assert index.writer.lacking("content_c", asked) == ["none:1", "none|2"]
+    assert index.writer.lacking("content_c", []) == []
+    list(index.writer.upsert("content_c", asked[:1], vectors[3:4]))
+    index.writer.delete("content_c", [IDS[0]])
+    index.writer.seal("content_c")
+    assert index.writer.lacking("content_c", asked) == ["none|2", IDS[0]]
+    with pytest.raises(Unavailable):
+        index.writer.lacking("content_gone", IDS[:1])
+
+
 async def test_a_scan_gives_every_row_back(index: Index, vectors: NDArray[np.float32]) -> None:
     list(fill(index.writer, "content_b", IDS, vectors))
     rows = {

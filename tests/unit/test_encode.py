@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from core.hashing import hash64
 from core.types import Video, VideoId
-from embeddings.content_store import COMPACT_AT, ContentStore
+from embeddings.content_store import COMPACT_AT, ContentStore, Segment
 from embeddings.dataset import Catalogue
 from embeddings.encode import encode_new
 from embeddings.items import normalised
@@ -40,6 +40,10 @@ def vector_of(text: str) -> NDArray[np.float32]:
 @pytest.fixture
 def kept(tmp_path: Path) -> ContentStore:
     return ContentStore(DirectoryArtifacts(tmp_path), "drawn_t1")
+
+
+def drawn(name: str) -> Segment:
+    return Segment([name], np.array([hash64(name)], dtype=np.uint64), vector_of(name)[np.newaxis])
 
 
 def catalogue(**texts: tuple[str, str]) -> Catalogue:
@@ -88,6 +92,28 @@ def test_many_segments_become_one(kept: ContentStore) -> None:
     [segment] = kept.segments()
     np.testing.assert_array_equal(segment.vectors, vectors)
     assert encode(catalogue(**dict(list(texts.items())[:COMPACT_AT])), kept)[1] == []
+
+
+def test_what_another_adds_while_one_compacts_is_kept(tmp_path: Path) -> None:
+    store = DirectoryArtifacts(tmp_path)
+    one, other = ContentStore(store, "drawn_t1"), ContentStore(store, "drawn_t1")
+    for number in range(COMPACT_AT):
+        one.append(drawn(f"v{number}"))
+    other.append(drawn("late"))
+    assert one.compact(drawn("all"))
+    assert [segment.ids for segment in one.segments()] == [["late"], ["all"]]
+
+
+def test_two_that_append_at_the_same_time_take_different_names(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = DirectoryArtifacts(tmp_path)
+    with monkeypatch.context() as patch:
+        patch.setattr(store, "keys", lambda _prefix: [])  # neither sees the other's
+        encode(catalogue(a=("one", "")), ContentStore(store, "drawn_t1"))
+        encode(catalogue(b=("two", "")), ContentStore(store, "drawn_t1"))
+    videos = catalogue(a=("one", ""), b=("two", ""))
+    assert encode(videos, ContentStore(store, "drawn_t1"))[1] == []
 
 
 def test_the_year_in_a_title_is_not_read() -> None:

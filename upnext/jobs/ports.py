@@ -54,6 +54,10 @@ class VectorWriter(Protocol):
         """All rows of a sealed collection in pages: ids and vectors, float32 (len(ids), d)."""
         ...
 
+    def lacking(self, collection: str, ids: Sequence[str]) -> list[str]:
+        """Those of `ids` that a sealed collection does not have, in their order."""
+        ...
+
     def search(self, collection: str, vectors: NDArray[np.float32], k: int) -> list[Hits]:
         """As `retrieval.ports.VectorSearch.search`, seeing all that was sealed before."""
         ...
