@@ -29,7 +29,7 @@ COMMANDS = {
     "doctor": ("upnext.cli.doctor:doctor", "Check every dependency and say what is wrong."),
     "import": ("upnext.cli.imports:import_", "Import videos and their history."),
     "train": ("upnext.cli.train:train", "Fit a model and publish it."),
-    "embeddings": ("upnext.cli.train:embeddings", "Rebuild text vectors."),
+    "embeddings": ("upnext.cli.train:embeddings", "Bring text vectors up to date."),
     "models": ("upnext.cli.models:models", "List, show, promote and roll back models."),
     "recommend": ("upnext.cli.recommend:recommend", "Show a user's list."),
     "similar": ("upnext.cli.recommend:similar", "Show videos similar to one."),

@@ -16,6 +16,7 @@ from upnext.cli.console import emit
 from upnext.cli.context import stores
 from upnext.cli.models import table_of
 from upnext.cli.stages import Stages
+from upnext.jobs.encode_new import Updated, encode_new_videos
 from upnext.jobs.promote import promote, promote_first
 from upnext.jobs.train import train as run_training
 
@@ -23,6 +24,7 @@ DAY = click.DateTime(formats=["%Y-%m-%d"])
 STAGES = {
     "reading": "Reading",
     "encoding": "Encoding texts",
+    "adding": "Adding",
     "fitting": "Fitting",
     "evaluating": "Evaluating",
     "refitting": "Fitting on everything",
@@ -101,7 +103,22 @@ def content(asked: Asked) -> None:
 
 @click.group()
 def embeddings() -> None:
-    """Rebuild text vectors."""
+    """Bring text vectors up to date."""
+
+
+@embeddings.command()
+@click.option("--json", "as_json", is_flag=True, help="Print what was done as JSON.")
+def update(*, as_json: bool) -> None:
+    """Encode what is new or changed, and add it to the models that serve, without training.
+
+    Running services find the videos within a second. May be run at any time, again and again.
+
+    \b
+    Example: upnext embeddings update
+    """  # noqa: D301
+    with stores(["postgres", "milvus"]) as settings, Stages(STAGES) as stages:
+        done = encode_new_videos(settings, stages.show)
+    emit(done, as_json=as_json, table=lambda: _told(done))
 
 
 @embeddings.command()
@@ -113,6 +130,14 @@ def rebuild(*, as_json: bool) -> None:
     Example: upnext embeddings rebuild
     """  # noqa: D301
     _run("content", None, None, live=True, as_json=as_json)
+
+
+def _told(done: Updated) -> str:
+    if not done.added:
+        return "No model serves: make one with `upnext train content`."
+    lines = [f"{done.encoded:,} texts encoded"]
+    lines += [f"{count:,} videos added to {version}" for version, count in done.added.items()]
+    return "\n".join(lines)
 
 
 def _run(

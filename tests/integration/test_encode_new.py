@@ -1,0 +1,250 @@
+"""Videos that come after training, in the index and in a running service."""
+
+import asyncio
+import json
+from collections.abc import Iterator, Sequence
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import httpx
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from numpy.typing import NDArray
+
+from core.errors import Conflict
+from core.settings import Settings, child_environment, load
+from core.types import Change, ChangeCursor, Progress, Video
+from embeddings.content_store import ContentStore, Segment
+from embeddings.items import normalised
+from embeddings.tail import segments
+from embeddings.text import CONTENT_DIM, REVISION, genres_of, text_hash, text_of
+from embeddings.version import open_version
+from storage.artifacts import artifact_store
+from storage.embedded.server import free_port
+from storage.milvus_writer import MilvusWriter
+from storage.postgres.changes import PostgresChanges
+from storage.postgres.engine import pool
+from tests.catalogues import fitted_of, ids, random_vectors, video
+from tests.polling import eventually
+from tests.served import Served, put_live, write_videos
+from upnext.cli import main
+from upnext.jobs import encode_new
+from upnext.jobs.encode_new import Updated, encode_new_videos
+from upnext.jobs.publisher import alone
+
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(120)]
+
+GENRES = ("drama", "comedy", "space")
+VIDEOS = [video(f"v{number:03}", GENRES[number % 3]) for number in range(60)]
+
+
+def vectors_of(videos: Sequence[Video]) -> NDArray[np.float32]:
+    """Text vectors that point where the genre does."""
+    drawn = 0.02 * random_vectors(len(videos), CONTENT_DIM)
+    drawn[np.arange(len(videos)), [GENRES.index(one.genres[0]) for one in videos]] += 1.0
+    return normalised(drawn)
+
+
+def keep_encoded(settings: Settings, videos: Sequence[Video]) -> None:
+    """Have the text vectors of these videos, so that nothing has to be encoded."""
+    hashes = [text_hash(text_of(one), genres_of(one)) for one in videos]
+    rows = Segment([one.id for one in videos], np.array(hashes, np.uint64), vectors_of(videos))
+    ContentStore(artifact_store(settings.artifacts_url or ""), REVISION).append(rows)
+
+
+def come(settings: Settings, *videos: Video) -> None:
+    """Videos enter the catalogue."""
+    write_videos(settings, videos)
+    keep_encoded(settings, videos)
+
+
+def ignore(_progress: Progress) -> None:
+    pass
+
+
+@pytest.fixture
+def writer(milvus_uri: str) -> Iterator[MilvusWriter]:
+    writer = MilvusWriter(milvus_uri)
+    yield writer
+    writer.close()
+
+
+@pytest.fixture
+def settings(
+    tmp_path: Path, database_url: str, redis_url: str, milvus_uri: str, nats_url: str
+) -> Settings:
+    settings = load(
+        {
+            "home": str(tmp_path / "home"),
+            "port": str(free_port()),
+            "workers": "2",
+            "postgres_url": database_url,
+            "redis_url": redis_url,
+            "milvus_uri": milvus_uri,
+            "bus_url": nats_url,
+            "artifacts_url": (tmp_path / "artifacts").as_uri(),
+            "jwt_secret": "a secret of this test only, long enough for an HMAC",
+            "redis_timeout_seconds": "2",
+        }
+    )
+    come(settings, *VIDEOS)
+    return settings
+
+
+@pytest.fixture
+def version(settings: Settings) -> str:
+    """The live version, which has all of `VIDEOS`."""
+    fitted = fitted_of([one.id for one in VIDEOS], vectors_of(VIDEOS))
+    return put_live(settings, fitted, REVISION).version
+
+
+def holds(writer: MilvusWriter, version: str, *names: str) -> bool:
+    return not any(
+        writer.lacking(name, names) for name in (f"content_{REVISION}", f"videos_{version}")
+    )
+
+
+def test_a_running_service_finds_videos_that_came_after_training(
+    settings: Settings, version: str, writer: MilvusWriter
+) -> None:
+    with Served(settings) as served, served.client() as client:
+        client.post("/users/ann/watch-history", json={"content_id": "v002"}).raise_for_status()
+        come(settings, video("new-space", "space", age_days=0), video("new-drama", "drama"))
+        done = encode_new_videos(settings, ignore)
+        assert done == Updated(0, {version: 2})
+        assert holds(writer, version, "new-space", "new-drama")
+
+        # Whichever of the two workers answers.
+        eventually(lambda: all(_alike(client, "v002", "new-space") for _ in range(8)), seconds=5)
+        alike = client.get("/videos/new-space/similar", params={"limit": 10}).json()
+        assert alike["metadata"]["degraded"] == []
+        assert {one["genre"] for one in alike["recommendations"]} == {"space"}
+        entries = client.get("/recs/ann", params={"limit": 100}).json()["recommendations"]
+        source = {one["content_id"]: one["source"] for one in entries}
+        assert source["new-space"] == "nearest"
+
+        write_videos(settings, [video("new-space", "space", available=False)])
+        eventually(lambda: not _alike(client, "v002", "new-space"), seconds=5)
+
+
+def _alike(client: httpx.Client, name: str, wanted: str) -> bool:
+    body = client.get(f"/videos/{name}/similar", params={"limit": 30}).json()
+    return wanted in [one["content_id"] for one in body["recommendations"]]
+
+
+def test_only_what_is_new_or_has_another_text_is_added(
+    settings: Settings, version: str, writer: MilvusWriter
+) -> None:
+    assert encode_new_videos(settings, ignore) == Updated(0, {version: 0})
+    assert segments(artifact_store(settings.artifacts_url or ""), version) == ()
+    come(settings, video("v000", "space", description="Now another."), video("new", "comedy"))
+    assert encode_new_videos(settings, ignore) == Updated(0, {version: 2})
+    assert encode_new_videos(settings, ignore) == Updated(0, {version: 0})
+    opened = open_version(
+        artifact_store(settings.artifacts_url or ""), version, settings.home / "versions"
+    )
+    texts, known = opened.content.take(ids("v000", "new", "v003"))
+    assert known.all()
+    assert np.argmax(texts, axis=1).tolist() == [2, 1, 0]
+    [hits] = writer.search(f"content_{REVISION}", texts[:1], 2)
+    assert hits.ids[0] == "v000"
+
+
+def test_the_version_before_gets_them_too(
+    settings: Settings, version: str, writer: MilvusWriter
+) -> None:
+    fitted = fitted_of([one.id for one in VIDEOS[:-1]], vectors_of(VIDEOS)[:-1])
+    later = put_live(settings, fitted, REVISION).version
+    come(settings, video("new", "space"))
+    assert encode_new_videos(settings, ignore).added == {later: 2, version: 1}
+    assert holds(writer, version, "new")
+    assert holds(writer, later, "new", VIDEOS[-1].id)
+
+
+STEPS = {
+    "texts written": (MilvusWriter, "upsert", 1),
+    "texts sealed": (MilvusWriter, "seal", 1),
+    "items written": (MilvusWriter, "upsert", 2),
+    "items sealed": (MilvusWriter, "seal", 2),
+    "the tail": (encode_new, "append", 1),
+    "the news": (encode_new, "_announce", 1),
+}
+
+
+@pytest.mark.parametrize("step", STEPS)
+def test_one_that_was_killed_before_a_step_is_completed_by_the_next(
+    settings: Settings,
+    version: str,
+    writer: MilvusWriter,
+    monkeypatch: pytest.MonkeyPatch,
+    step: str,
+) -> None:
+    come(settings, video("new", "space"))
+    owner, name, nth = STEPS[step]
+    calls = count(1)
+
+    def call(*args: Any) -> Any:
+        if next(calls) == nth:
+            raise KeyboardInterrupt
+        return original(*args)
+
+    original = getattr(owner, name)
+    with monkeypatch.context() as patch:
+        patch.setattr(owner, name, call)
+        with pytest.raises(KeyboardInterrupt):
+            encode_new_videos(settings, ignore)
+    before = asyncio.run(news_end(settings))
+    encode_new_videos(settings, ignore)
+    assert holds(writer, version, "new")
+    assert writer.count(f"videos_{version}") == len(VIDEOS) + 1
+    store = artifact_store(settings.artifacts_url or "")
+    opened = open_version(store, version, settings.home / "versions")
+    assert opened.items.take(ids("new"))[1].all()
+    heard = [change for change in asyncio.run(news(settings, before)) if change.kind == "model"]
+    assert heard == [Change("model", (version,))]
+
+
+async def news_end(settings: Settings) -> ChangeCursor:
+    async with pool(settings) as engine:
+        return await PostgresChanges(engine).end()
+
+
+async def news(settings: Settings, after: ChangeCursor) -> list[Change]:
+    async with pool(settings) as engine:
+        return (await PostgresChanges(engine).read(after))[0]
+
+
+def test_what_the_index_has_lost_of_a_tail_is_written_again(
+    settings: Settings, version: str, writer: MilvusWriter
+) -> None:
+    come(settings, video("new", "space"), video("newer", "space"))
+    encode_new_videos(settings, ignore)
+    for name in (f"content_{REVISION}", f"videos_{version}"):
+        writer.delete(name, ["new"])
+        writer.seal(name)
+    assert not holds(writer, version, "new")
+    assert encode_new_videos(settings, ignore).added == {version: 0}
+    assert holds(writer, version, "new", "newer")
+
+
+def test_it_waits_for_no_publisher_and_touches_nothing_meanwhile(
+    settings: Settings, version: str, writer: MilvusWriter
+) -> None:
+    come(settings, video("new", "space"))
+    with alone(settings), pytest.raises(Conflict):
+        encode_new_videos(settings, ignore)
+    assert not holds(writer, version, "new")
+
+
+def test_the_command_says_what_it_did(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in child_environment(settings).items():
+        monkeypatch.setenv(name, value)
+    told = CliRunner().invoke(main, ["embeddings", "update"])
+    assert "No model serves" in told.stdout
+    version = put_live(settings, fitted_of([], vectors_of([])), REVISION).version
+    told = CliRunner().invoke(main, ["embeddings", "update", "--json"])
+    assert json.loads(told.stdout) == {"encoded": 0, "added": {version: len(VIDEOS)}}
+    told = CliRunner().invoke(main, ["embeddings", "update"])
+    assert told.stdout.split("\n")[:2] == ["0 texts encoded", f"0 videos added to {version}"]
