@@ -1,10 +1,13 @@
 """The wiring of a serving process: the only place in `api` that chooses adapters."""
 
 import asyncio
+import os
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
+from platform import node
+from uuid import uuid4
 
 import structlog
 from litestar import Litestar
@@ -26,13 +29,14 @@ from core.clock import utc_now
 from core.errors import Unavailable
 from core.settings import Settings, load
 from core.types import Model
-from embeddings.version import Version, keep_versions, open_version
+from embeddings.version import Version, keep_versions, open_version, renewed
 from retrieval.catalogue import Catalogue
 from retrieval.exact import ExactSearch
 from retrieval.follower import Follower
 from retrieval.live import LiveConfig, LiveModel
 from retrieval.ports import VectorSearch
 from retrieval.stand_in import StandIn
+from retrieval.version_keeper import VersionKeeper
 from storage.milvus_load import load_collections
 from storage.stores import Stores, connected
 
@@ -59,6 +63,7 @@ class Memory:
             snapshot=self.catalogue.snapshot,
             now=utc_now(),
             loaded=self.follower.loaded.is_set(),
+            live_missing=self.live.missing,
         )
 
     async def settle(self) -> None:
@@ -93,7 +98,8 @@ async def services(settings: Settings) -> AsyncIterator[Services]:
         SetupError: a setting is missing or cannot be used.
     """
     async with connected(settings) as stores:
-        memory = _memory(settings, stores)
+        replica = f"{node()}/{os.getpid()}/{uuid4().hex[:8]}"
+        memory = _memory(settings, stores, replica)
         search = _search(settings, stores.search, memory.live)
         forgetting = Forgetting(stores.cache)
         tasks = [
@@ -107,9 +113,11 @@ async def services(settings: Settings) -> AsyncIterator[Services]:
             for task in tasks:
                 task.cancel()
             await asyncio.wait(tasks)
+            with suppress(Unavailable):  # then it is forgotten a little later
+                await stores.replicas.leave(replica)
 
 
-def _memory(settings: Settings, stores: Stores) -> Memory:
+def _memory(settings: Settings, stores: Stores, replica: str) -> Memory:
     catalogue, live, config = Catalogue(), LiveModel(), LiveConfig()
     versions = settings.home / "versions"
 
@@ -118,15 +126,21 @@ def _memory(settings: Settings, stores: Stores) -> Memory:
         _load(settings, version)
         return version
 
+    keeper = VersionKeeper(
+        live=live,
+        models=stores.models,
+        open_version=opened,
+        renew_version=lambda version: renewed(stores.artifacts, version, versions),
+        keep_versions=partial(keep_versions, versions),
+        report=partial(stores.replicas.report, replica),
+        retry_seconds=settings.changes_poll_seconds,
+    )
     follower = Follower(
         catalogue=catalogue,
-        live=live,
         config=config,
         reader=stores.videos,
         changes=stores.changes,
-        models=stores.models,
-        open_version=opened,
-        keep_versions=partial(keep_versions, versions),
+        versions=keeper,
         load_config=stores.configs.current,
         poll_seconds=settings.changes_poll_seconds,
         popularity_seconds=settings.popularity_refresh_seconds,
@@ -172,7 +186,9 @@ def _services(
             interactions=stores.interactions, videos=stores.videos, forgetting=forgetting
         ),
         models=stores.models,
-        promotion=Promotion(stores.models, stores.search.collections),
+        promotion=Promotion(
+            stores.models, stores.search.collections, lacking=stores.replicas.lacking
+        ),
         health=HealthCheck(stores.probes),
         live=memory.live,
         ready=memory.follower.loaded.is_set,

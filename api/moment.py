@@ -18,6 +18,7 @@ class Moment:
     """The live version (None before the first), the configuration, the catalogue and the time.
 
     `loaded` is false until the catalogue was read: then there is nothing to check lists by.
+    `live_missing` is the dependency for want of which the live version is not what is used here.
     """
 
     live: LiveHandle | None
@@ -25,11 +26,18 @@ class Moment:
     snapshot: Snapshot
     now: datetime
     loaded: bool
+    live_missing: str | None = None
 
     @property
     def version(self) -> str | None:
         """The live version's name."""
         return self.live.version if self.live else None
+
+    @property
+    def without(self) -> frozenset[str]:
+        """What every answer of this moment is made without."""
+        catalogue = None if self.loaded else "catalogue"
+        return frozenset(name for name in (catalogue, self.live_missing) if name)
 
     def eligible(self, ids: list[VideoId]) -> list[bool]:
         """Which of these videos may be shown now: known, not taken down, inside their window."""

@@ -81,7 +81,7 @@ class Recommender:
         """The first `limit` (1 to 100) videos like this one. Raises `VideoNotFound`."""
         moment = self._moment()
         if not moment.loaded:
-            made = Made((), frozenset({"catalogue"}))
+            made = Made(())
         elif moment.snapshot.rows([video_id])[0] == UNKNOWN:
             raise VideoNotFound(f"The catalogue has no video {video_id}.")
         else:
@@ -94,7 +94,7 @@ class Recommender:
                 recommendation_id=uuid4().hex,
                 model_version=moment.version,
                 config_version=moment.config.version,
-                degraded=tuple(sorted(made.left_out)),
+                degraded=tuple(sorted(made.left_out | moment.without)),
                 generated_at=moment.now,
                 total_count=len(items),
             ),
@@ -165,7 +165,7 @@ def _user_list(
     cold: bool = False,
     degraded: Iterable[str] = (),
 ) -> UserList:
-    missing = set(degraded) if moment.loaded else {*degraded, "catalogue"}
+    missing = {*degraded, *moment.without}
     return UserList(
         user_id=user_id,
         recommendations=items,

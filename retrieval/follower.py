@@ -1,27 +1,26 @@
-"""Keeps what a replica serves from memory current: catalogue, popularity, version, configuration.
+"""Keeps what a replica serves from memory current: catalogue, popularity, versions, configuration.
 
 Each is followed by a loop of its own, so that a version that takes long to open does not hold up
 a take-down. Whatever is away, what is known is served on and each loop tries again.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
 
 import numpy as np
 import structlog
 
 from core.clock import Clock, utc_now
-from core.types import Change, ChangeCursor, Model, RankingConfig, VideoId
+from core.types import Change, ChangeCursor, RankingConfig, VideoId
 from retrieval.build import Build
 from retrieval.catalogue import Catalogue
 from retrieval.hash_index import UNKNOWN
-from retrieval.live import LiveConfig, LiveHandle, LiveModel
+from retrieval.live import LiveConfig
 from retrieval.outages import Outages
-from retrieval.ports import CatalogueReader, ChangeReader, ModelReader
+from retrieval.ports import CatalogueReader, ChangeReader
+from retrieval.version_keeper import VersionKeeper
 
-OpenVersion = Callable[[Model], LiveHandle]  # blocking: it is called in a thread
-KeepVersions = Callable[[Collection[str]], None]  # blocking too: the others are deleted
 LoadConfig = Callable[[], Awaitable[RankingConfig]]
 
 LONGEST_PAUSE_SECONDS = 5.0
@@ -33,38 +32,31 @@ _log = structlog.get_logger(__name__)
 
 
 class Follower:
-    """Fills and renews `catalogue`, `live` and `config` until `run` is cancelled.
+    """Fills and renews `catalogue`, `config` and the `versions` until `run` is cancelled.
 
-    `loaded` is set when the catalogue has been read for the first time, `settled` when it has
-    been found out which version is live and that one, if any, is open.
+    `loaded` is set when the catalogue has been read for the first time; `settled` as the keeper's.
     """
 
     def __init__(
         self,
         *,
         catalogue: Catalogue,
-        live: LiveModel,
         config: LiveConfig,
         reader: CatalogueReader,
         changes: ChangeReader,
-        models: ModelReader,
-        open_version: OpenVersion,
-        keep_versions: KeepVersions,
+        versions: VersionKeeper,
         load_config: LoadConfig,
         poll_seconds: float,
         popularity_seconds: float,
         clock: Clock = utc_now,
     ) -> None:
         self.loaded = asyncio.Event()
-        self.settled = asyncio.Event()
+        self.settled = versions.settled
         self._catalogue = catalogue
-        self._live = live
         self._config = config
         self._reader = reader
         self._changes = changes
-        self._models = models
-        self._open_version = open_version
-        self._keep_versions = keep_versions
+        self._versions = versions
         self._load_config = load_config
         self._poll_seconds = poll_seconds
         self._popularity_seconds = popularity_seconds
@@ -73,12 +65,10 @@ class Follower:
         self._writing = asyncio.Lock()  # the catalogue takes one writer at a time
         self._cursor: ChangeCursor | None = None
         self._counted_at = clock()
-        self._model_due = asyncio.Event()
         self._config_due = asyncio.Event()
 
     async def run(self) -> None:
         """Follow until cancelled; never ends by itself, whatever is away."""
-        self._model_due.set()
         self._config_due.set()
         poll = self._poll_seconds
         async with asyncio.TaskGroup() as loops:
@@ -86,7 +76,9 @@ class Follower:
             loops.create_task(
                 self._repeat("popularity", self._follow_popularity, self._popularity_seconds)
             )
-            loops.create_task(self._repeat("live version", self._follow_live, poll))
+            loops.create_task(self._repeat("live version", self._versions.look, poll))
+            loops.create_task(self._repeat("open versions", self._versions.open_wanted, poll))
+            loops.create_task(self._repeat("report", self._versions.report, poll))
             loops.create_task(self._repeat("ranking configuration", self._follow_config, poll))
 
     async def _repeat(self, work: str, step: Callable[[], Awaitable[None]], seconds: float) -> None:
@@ -111,7 +103,7 @@ class Follower:
         await self._take_in([change for change in changes if change.kind == "video"])
         kinds = {change.kind for change in changes}
         if "model" in kinds:
-            self._model_due.set()
+            self._versions.renew()
         if "config" in kinds:
             self._config_due.set()
         self._cursor = cursor  # last: what failed half-way is read again
@@ -155,46 +147,11 @@ class Follower:
                 await asyncio.to_thread(self._catalogue.apply_popularity, counters)
         self._counted_at = asked_at
 
-    async def _follow_live(self) -> None:
-        await _when(self._model_due, self._renew_live)
-
-    async def _renew_live(self) -> None:
-        model = await self._models.live()
-        if model is None:
-            self._live.swap(None)
-        elif self._live.current is None or self._live.current.version != model.version:
-            await self._swap(model)
-        self.settled.set()
-
-    async def _swap(self, model: Model) -> None:
-        current = await self._opened(model)
-        self._live.swap(current)
-        self.settled.set()
-        _log.info("Serving a version.", version=model.version)
-        # None after a start: which one a rollback would want is not known then.
-        if (previous := self._live.previous) is not None:
-            kept = (current.version, previous.version)
-            await asyncio.to_thread(self._keep_versions, kept)
-
-    async def _opened(self, model: Model) -> LiveHandle:
-        before = self._live.previous
-        if before is not None and before.version == model.version:
-            return before
-        return await asyncio.to_thread(self._open_version, model)
-
     async def _follow_config(self) -> None:
-        await _when(self._config_due, self._renew_config)
-
-    async def _renew_config(self) -> None:
-        self._config.current = await self._load_config()
-
-
-async def _when(due: asyncio.Event, renew: Callable[[], Awaitable[None]]) -> None:
-    """Renew when it is due; it stays due when that fails."""
-    await due.wait()
-    due.clear()  # first, so that news which comes meanwhile is not lost
-    try:
-        await renew()
-    except Exception:
-        due.set()
-        raise
+        await self._config_due.wait()
+        self._config_due.clear()  # first, so that news which comes meanwhile is not lost
+        try:
+            self._config.current = await self._load_config()
+        except Exception:
+            self._config_due.set()
+            raise

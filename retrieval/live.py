@@ -1,7 +1,9 @@
-"""What is in force in this process: the live version and the ranking configuration.
+"""What is in force in this process: the open versions, the live one, the ranking configuration.
 
 A request takes each once and keeps it to its end; a swap is one assignment.
 """
+
+from collections.abc import Collection
 
 from core.types import RankingConfig
 from embeddings.version import Version
@@ -10,21 +12,50 @@ LiveHandle = Version
 
 
 class LiveModel:
-    """`current` is the live version, None before the first; `previous` the one before it."""
+    """The versions that are open, and which of them answers.
+
+    `current` answers: the live version, or while that cannot be opened the one that was live
+    before; None before the first. `missing` is the dependency for want of which the live version
+    is not open, None when it is.
+    """
 
     def __init__(self, current: LiveHandle | None = None) -> None:
         self.current = current
-        self.previous: LiveHandle | None = None
+        self.missing: str | None = None
+        self._open = {} if current is None else {current.version: current}
 
     def open_versions(self) -> list[LiveHandle]:
         """What can be searched in this process, the live version first."""
-        return [version for version in (self.current, self.previous) if version is not None]
+        return sorted(self._open.values(), key=lambda version: version is not self.current)
+
+    def get(self, version: str) -> LiveHandle | None:
+        """The open version of that name."""
+        return self._open.get(version)
+
+    def add(self, handle: LiveHandle) -> None:
+        """A version is open now, or open with other content: then it takes its own place."""
+        self._open = {**self._open, handle.version: handle}
+        if self.current is not None and self.current.version == handle.version:
+            self.current = handle
+
+    def keep(self, versions: Collection[str]) -> bool:
+        """Let go of all but these and the one that answers; whether there were others."""
+        answering = self.current.version if self.current else None
+        kept = {
+            name: handle
+            for name, handle in self._open.items()
+            if name in versions or name == answering
+        }
+        fewer = len(kept) < len(self._open)
+        self._open = kept
+        return fewer
 
     def swap(self, handle: LiveHandle | None) -> None:
-        """Make this version live; the one before stays open, so that going back is quick."""
-        if self.current is not None and handle is not self.current:
-            self.previous = self.current
+        """Make this version live; the one before stays open until `keep` lets it go."""
+        if handle is not None:
+            self._open = {**self._open, handle.version: handle}
         self.current = handle
+        self.missing = None
 
 
 class LiveConfig:

@@ -62,6 +62,6 @@ class ChangeReader(Protocol):
 class ModelReader(Protocol):
     """The model registry, as replicas read it."""
 
-    async def live(self) -> Model | None:
-        """The live model, None before the first promotion. Raises `Unavailable`."""
+    async def openable(self) -> list[Model]:
+        """The versions to keep open: the live one first if there is one. Raises `Unavailable`."""
         ...

@@ -18,6 +18,7 @@ from storage.postgres.configs import PostgresConfigs
 from storage.postgres.interactions import PostgresInteractions
 from storage.postgres.models import PostgresModels
 from storage.postgres.ping import ping as ping_postgres
+from storage.postgres.replicas import PostgresReplicas
 from storage.postgres.users import PostgresUsers
 from storage.postgres.videos import PostgresVideos
 from storage.redis import client as redis
@@ -34,6 +35,7 @@ class Stores:
     models: PostgresModels
     configs: PostgresConfigs
     changes: PostgresChanges
+    replicas: PostgresReplicas
     cache: RedisUserCache
     search: MilvusSearch
     artifacts: Artifacts
@@ -68,6 +70,7 @@ async def connected(settings: Settings) -> AsyncIterator[Stores]:
             models=PostgresModels(engine, utc_now),
             configs=PostgresConfigs(engine),
             changes=PostgresChanges(engine),
+            replicas=PostgresReplicas(engine),
             cache=RedisUserCache(client),
             search=search,
             artifacts=artifacts,

@@ -172,6 +172,7 @@ class World:
             snapshot=self.catalogue.snapshot,
             now=self.now,
             loaded=self.loaded,
+            live_missing=self.live.missing,
         )
 
     def _recommender(self) -> Recommender:

@@ -73,6 +73,22 @@ async def test_a_kept_list_is_one_of_its_model_and_configuration(world: World) -
     assert body.metadata.model_version is None
 
 
+@pytest.mark.parametrize("older", [True, False])
+async def test_without_the_live_version_every_answer_says_so(world: World, *, older: bool) -> None:
+    await world.watched("ann", *SPACE)
+    if not older:
+        world.live.swap(None)
+    world.live.missing = "artifacts"
+    for _ in range(2):  # made, then kept
+        body = await ask(world)
+        assert body.metadata.degraded == ("artifacts",)
+        assert len(ids(body)) == 10
+    similar = await world.recommender.similar(VideoId(NAMES[0]))
+    assert "artifacts" in similar.metadata.degraded
+    world.live.swap(world.version)
+    assert (await ask(world)).metadata.degraded == ()
+
+
 async def test_a_hit_drops_what_was_taken_down_since(world: World) -> None:
     await world.watched("ann", *SPACE)
     before = ids(await ask(world))

@@ -11,6 +11,7 @@ from core.types import Model
 from storage.milvus_writer import MilvusWriter
 from storage.postgres.engine import connect
 from storage.postgres.models import PostgresModels
+from storage.postgres.replicas import PostgresReplicas
 
 
 async def promote(settings: Settings, model_id: str) -> Model:
@@ -40,7 +41,9 @@ async def _promotion(settings: Settings) -> AsyncIterator[Promotion]:
     engine = connect(settings)
     try:
         yield Promotion(
-            PostgresModels(engine, utc_now), lambda: asyncio.to_thread(_collections, settings)
+            PostgresModels(engine, utc_now),
+            lambda: asyncio.to_thread(_collections, settings),
+            lacking=PostgresReplicas(engine).lacking,
         )
     finally:
         await engine.dispose()
