@@ -7,12 +7,17 @@ from uuid import uuid4
 
 import boto3
 from boto3.exceptions import Boto3Error
+from boto3.s3.transfer import TransferConfig
 from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import BotoCoreError, ClientError, FlexibleChecksumError
 
 from core.errors import NotFound, Unavailable
 
-CONFIG = Config(connect_timeout=3, read_timeout=20, retries={"max_attempts": 3, "mode": "standard"})
+# A store that hangs is given up within 9 s, which is below what a start waits for.
+READING = Config(connect_timeout=2, read_timeout=4, retries={"total_max_attempts": 2})
+# Jobs write, and would rather wait than fail: a part of 8 MB may take its time.
+WRITING = Config(connect_timeout=3, read_timeout=30, retries={"total_max_attempts": 4})
+DOWNLOAD = TransferConfig(num_download_attempts=2)  # of a body that breaks off
 MISSING = {"404", "NoSuchKey"}
 
 
@@ -20,7 +25,8 @@ class S3Artifacts:
     """Objects under `s3://bucket/prefix/`; S3 itself stores an object whole or not at all."""
 
     def __init__(self, bucket: str, prefix: str = "") -> None:
-        self._client = boto3.client("s3", config=CONFIG)
+        self._reading = boto3.client("s3", config=READING)
+        self._writing = boto3.client("s3", config=WRITING)
         self._bucket = bucket
         self._prefix = f"{prefix}/" if prefix else ""
 
@@ -32,7 +38,7 @@ class S3Artifacts:
     def put(self, key: str, path: Path) -> None:
         """See `ArtifactStore.put`."""
         with _mapped(key):
-            self._client.upload_file(str(path), self._bucket, self._prefix + key)
+            self._writing.upload_file(str(path), self._bucket, self._prefix + key)
 
     def fetch(self, key: str, path: Path) -> None:
         """See `ArtifactStore.fetch`."""
@@ -40,14 +46,21 @@ class S3Artifacts:
         aside = path.with_name(f".{path.name}.{uuid4().hex}.part")
         try:
             with _mapped(key):
-                self._client.download_file(self._bucket, self._prefix + key, str(aside))
+                try:
+                    self._download(key, aside)
+                except FlexibleChecksumError:  # boto3 tries again after all faults but this one
+                    self._download(key, aside)
             aside.replace(path)
         finally:
             aside.unlink(missing_ok=True)
 
+    def _download(self, key: str, path: Path) -> None:
+        name = self._prefix + key
+        self._reading.download_file(self._bucket, name, str(path), Config=DOWNLOAD)
+
     def keys(self, prefix: str) -> list[str]:
         """See `ArtifactStore.keys`."""
-        pages = self._client.get_paginator("list_objects_v2")
+        pages = self._reading.get_paginator("list_objects_v2")
         with _mapped(prefix):
             found = [
                 entry["Key"].removeprefix(self._prefix)
@@ -60,12 +73,12 @@ class S3Artifacts:
         """See `ArtifactStore.delete`."""
         for key in self.keys(prefix):
             with _mapped(key):
-                self._client.delete_object(Bucket=self._bucket, Key=self._prefix + key)
+                self._writing.delete_object(Bucket=self._bucket, Key=self._prefix + key)
 
     def probe(self) -> None:
         """See `ArtifactStore.probe`."""
         with _mapped(self.url):
-            self._client.list_objects_v2(Bucket=self._bucket, Prefix=self._prefix, MaxKeys=1)
+            self._reading.list_objects_v2(Bucket=self._bucket, Prefix=self._prefix, MaxKeys=1)
 
 
 @contextmanager
@@ -75,6 +88,10 @@ def _mapped(key: str) -> Iterator[None]:
     except ClientError as error:
         if error.response.get("Error", {}).get("Code") in MISSING:
             raise NotFound(f"The artifact store has no {key}.") from error
-        raise Unavailable("artifacts") from error
+        raise _away(key, error) from error
     except (BotoCoreError, Boto3Error, OSError) as error:
-        raise Unavailable("artifacts") from error
+        raise _away(key, error) from error
+
+
+def _away(key: str, error: Exception) -> Unavailable:
+    return Unavailable("artifacts", f"S3 did not do what was asked of {key}: {error}")
