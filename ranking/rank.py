@@ -36,7 +36,7 @@ def rank(
     """
     weights = choose_weights(config, model_weights, personal=asker.vector is not None)
     scores = blend(features_of(columns, vectors, asker), weights)
-    chosen = arrange(scores, columns, vectors, config, limit)
+    chosen = arrange(scores, columns.hashes, columns.creator, vectors, config=config, limit=limit)
     return [
         Ranked(candidates[at].video_id, candidates[at].source, float(scores[at]))
         for at in chosen.tolist()
@@ -45,20 +45,22 @@ def rank(
 
 def arrange(
     scores: Feature,
-    columns: VideoColumns,
+    hashes: NDArray[np.uint64],
+    creators: NDArray[np.int32],
     vectors: NDArray[np.float32],
+    *,
     config: RankingConfig,
     limit: int,
 ) -> NDArray[np.int64]:
-    """Indices of at most `limit` candidates by score, diversity and rules, int64 (m,).
+    """Indices of at most `limit` of n candidates by score, diversity and rules, int64 (m,).
 
-    Equal scores are settled by the videos' hashes.
+    Equal scores are settled by the videos' hashes; `creators` and `vectors` as `select` has them.
     """
-    order = np.lexsort((columns.hashes, -scores))  # best first
+    order = np.lexsort((hashes, -scores))  # best first
     chosen = select(
         scores[order],
         vectors[order],
-        columns.creator[order],
+        creators[order],
         diversity=config.diversity,
         creator_cap=config.creator_cap,
         limit=limit,

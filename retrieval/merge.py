@@ -1,7 +1,7 @@
 """One list of candidates from what several sources found."""
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
+from itertools import compress
 
 from core.types import Candidate, Source, VideoId
 from retrieval.query import Query, candidates
@@ -19,19 +19,17 @@ def merge(
     """
     pool = [candidate for part in found.values() for candidate in part]
     allowed = query.allows(query.snapshot.rows([candidate.video_id for candidate in pool]))
-    taken: Counter[Source] = Counter()
+    room = dict(quotas)
     merged: dict[VideoId, Candidate] = {}
-    for candidate, may in zip(pool, allowed.tolist(), strict=True):
-        if not may:
-            continue
-        first = merged.get(candidate.video_id)
+    for candidate in compress(pool, allowed.tolist()):
+        video_id, source = candidate.video_id, candidate.source
+        first = merged.get(video_id)
         if first is not None:
             if candidate.similarity > first.similarity:
-                best = Candidate(first.video_id, first.source, candidate.similarity)
-                merged[first.video_id] = best
-        elif taken[candidate.source] < quotas[candidate.source]:
-            taken[candidate.source] += 1
-            merged[candidate.video_id] = candidate
+                merged[video_id] = Candidate(video_id, first.source, candidate.similarity)
+        elif room[source]:
+            room[source] -= 1
+            merged[video_id] = candidate
     return list(merged.values())
 
 

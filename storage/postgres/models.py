@@ -97,7 +97,8 @@ class PostgresModels(PostgresRuns):
         async with self._flip() as connection:
             live = (await connection.execute(live_row())).one_or_none()
             previous_id = live.id if live else None
-            return await self._make_live(connection, model_id, {"previous_id": previous_id})
+            values = {"previous_id": previous_id, "live_reason": "promoted"}
+            return await self._make_live(connection, model_id, values)
 
     async def rollback(self) -> Model:
         """Make the model live that was live before.
@@ -110,7 +111,9 @@ class PostgresModels(PostgresRuns):
             live = (await connection.execute(live_row())).one_or_none()
             if live is None or live.previous_id is None:
                 raise Conflict("No model was live before this one: there is nothing to go back to.")
-            return await self._make_live(connection, live.previous_id, {})
+            return await self._make_live(
+                connection, live.previous_id, {"live_reason": "rolled_back"}
+            )
 
     async def sweepable(self, grace_seconds: float) -> list[Model]:
         """Models to sweep: ended `grace_seconds` ago or earlier, and not the one before the live.

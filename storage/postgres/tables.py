@@ -139,6 +139,8 @@ models = Table(
     Column("artifact_uri", Text),
     Column("error", Text),
     Column("previous_id", _id(), ForeignKey("models.id")),
+    Column("live_reason", Text),  # how it came to be live the last time
+    Column("refreshed_at", _time()),  # when all lists were made anew for that
 )
 Index(
     "models_one_live",

@@ -1,0 +1,130 @@
+"""Weights for a model from the watches that it has not seen, through the sources of the service."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from core.clock import days
+from core.types import UserId, VideoId, Weights
+from embeddings.content_map import ContentMap
+from embeddings.dataset import Histories
+from embeddings.evaluate import Split, leave_last_out
+from embeddings.items import ItemVectors, item_vectors, normalised
+from embeddings.user_encoder import DecayedMean
+from embeddings.version import Fitted
+from ranking.fit import EXPLORATION
+from retrieval.build import Build
+from retrieval.snapshot import Snapshot
+from tests.catalogues import DIM, NOW, random_vectors, video
+from upnext.jobs.fit_weights import fit_weights
+
+pytestmark = pytest.mark.unit
+
+VIDEOS, USERS, WATCHED = 400, 300, 6
+NAMES = [f"v{number:03}" for number in range(VIDEOS)]
+ITEMS: ItemVectors = item_vectors(
+    [VideoId(name) for name in NAMES], normalised(random_vectors(VIDEOS, seed=3))
+)
+DEFAULT = Weights(similarity=0.5, popularity=0.5, genre=0.0, recency=0.0, exploration=0.0)
+
+
+def facts() -> Snapshot:
+    build = Build()
+    build.add([video(name, age_days=1_000) for name in NAMES])
+    return build.snapshot()
+
+
+def fitted() -> Fitted:
+    return Fitted(
+        items=ITEMS,
+        content=ITEMS,
+        watches=np.zeros(VIDEOS, dtype=np.int32),
+        content_map=ContentMap(np.eye(DIM + 1, DIM, dtype=np.float32), normalise=True),
+        encoder=DecayedMean(half_life=100.0),
+        weights=DEFAULT,
+        metrics={},
+    )
+
+
+def histories(chances: NDArray[np.float64], *, seed: int = 4) -> Histories:
+    """Users (u, n) who watch videos by these chances, an hour apart, all within ten days."""
+    draw = np.random.default_rng(seed)
+    rows = [draw.choice(VIDEOS, WATCHED, replace=False, p=own / own.sum()) for own in chances]
+    starts = draw.uniform(0, 10, len(chances))
+    times = [days(NOW) - 20 + start + np.arange(WATCHED) / 24 for start in starts]
+    return Histories(
+        users=[UserId(f"u{user:03}") for user in range(len(chances))],
+        offsets=np.arange(len(chances) + 1, dtype=np.int64) * WATCHED,
+        rows=np.concatenate(rows).astype(np.int32),
+        weights=np.ones(len(chances) * WATCHED, dtype=np.float32),
+        times=np.concatenate(times),
+        count=len(chances) * WATCHED,
+        first=None,
+        last=None,
+    )
+
+
+def by_taste(users: int = USERS) -> Split:
+    tastes = normalised(random_vectors(users, seed=8))
+    return leave_last_out(
+        histories(np.exp(9.0 * (tastes @ ITEMS.vectors.T).astype(np.float64))), seed=1
+    )
+
+
+def by_fashion() -> Split:
+    """Everybody watches the same forty or so."""
+    fashion = 1.0 / (1.0 + np.arange(VIDEOS)) ** 1.5
+    return leave_last_out(histories(np.tile(fashion, (USERS, 1))), seed=1)
+
+
+def find(
+    split: Split, default: Weights = DEFAULT, *, seed: int = 1
+) -> tuple[Weights, dict[str, float]]:
+    return fit_weights(facts(), split, fitted(), default, recent=50, seed=seed)
+
+
+def test_users_of_taste_give_weight_to_similarity() -> None:
+    weights, metrics = find(by_taste())
+    assert weights.similarity > 0.7
+    assert weights.exploration == EXPLORATION
+    assert metrics["ndcg@10:list"] >= metrics["ndcg@10:default"]
+    assert metrics["ndcg@10:list"] >= 0.9 * metrics["ndcg@10:retrieval"]
+    assert 0.9 < metrics["recall:candidates"] <= 1
+
+
+def test_users_of_fashion_give_weight_to_popularity() -> None:
+    weights, metrics = find(by_fashion())
+    assert weights.popularity > 0.7
+    assert metrics["ndcg@10:list"] > 2 * metrics["ndcg@10:retrieval"]
+    assert metrics["recall@10:list"] > metrics["ndcg@10:list"]
+
+
+def test_the_same_seed_gives_the_same_and_another_judges_by_other_halves() -> None:
+    split = by_taste()
+    assert find(split) == find(split)
+    weights, metrics = find(split)
+    others, other_metrics = find(split, seed=2)
+    assert weights == others  # fitted to all of them in the end
+    assert metrics["ndcg@10:list"] != other_metrics["ndcg@10:list"]
+
+
+def test_the_default_stays_where_too_little_is_known() -> None:
+    weights, metrics = find(by_taste(users=60))
+    assert weights == DEFAULT
+    assert metrics["ndcg@10:list"] == metrics["ndcg@10:default"] > 0
+
+
+def test_at_most_so_many_users_are_judged() -> None:
+    weights, _ = fit_weights(
+        facts(), by_taste(), fitted(), DEFAULT, recent=50, seed=1, most_users=50
+    )
+    assert weights == DEFAULT
+
+
+def test_nobody_to_judge_gives_the_default_and_no_metrics() -> None:
+    nobody = replace(
+        by_taste(), users=np.zeros(0, dtype=np.int64), targets=np.zeros(0, dtype=np.int32)
+    )
+    assert find(nobody) == (DEFAULT, {})

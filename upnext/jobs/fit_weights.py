@@ -1,0 +1,184 @@
+"""Weights of the blend for a model, fitted to watches that it has not seen."""
+
+import asyncio
+import sys
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from api.maker import Gathered, Maker, maker_over
+from api.moment import Moment
+from api.page_search import PageSearch
+from core.types import RankingConfig, VideoId, Weights
+from embeddings.evaluate import TOP, Split, evaluate
+from embeddings.items import ItemVectors
+from embeddings.version import Fitted, Version
+from ranking.blend import blend
+from ranking.features import Features, features_of
+from ranking.fit import Example, fit
+from ranking.rank import arrange
+from retrieval.exact import ExactSearch
+from retrieval.snapshot import Snapshot
+from upnext.jobs.past import Ask, Past
+
+MOST_USERS = 2_000
+AT_ONCE = 128  # users whose candidates are searched for together
+DEADLINE_SECONDS = 600.0
+MISSING = -1
+
+
+def fit_weights(
+    facts: Snapshot,
+    split: Split,
+    fitted: Fitted,
+    default: Weights,
+    *,
+    recent: int,
+    seed: int,
+    most_users: int = MOST_USERS,
+) -> tuple[Weights, dict[str, float]]:
+    """Weights for `fitted`, and what the lists they make are worth.
+
+    Each of at most `most_users` held-out watches is met as the service would meet it just before:
+    candidates from the same sources, popularity as it was, nothing of what came later but what is
+    in the model. The users are halved, weights fitted to each half and judged by the lists of the
+    other; when `default` makes better lists there, it stays. Blocking.
+
+    Args:
+        facts: the catalogue without popularity counters.
+        split: the held-out watches; its rows are rows of `fitted.items`.
+        fitted: a model of `split.train` alone.
+        default: the model's weights where too little is known, or nothing better found.
+        recent: how many recent watches count, as `UPNEXT_STATE_RECENT`.
+        seed: draws and halves the users.
+        most_users: judged at most.
+
+    Returns:
+        The weights and, as means over the judged users that have a vector, `ndcg@10:list` and
+        `recall@10:list` of the lists as served, by weights that were not fitted to the same user,
+        `ndcg@10:default` of those by `default`, `ndcg@10:retrieval` of the model's own order of
+        all videos, `recall:candidates`, the share of watches that were among the candidates.
+        No metrics when there is nobody to judge.
+    """
+    draw = np.random.default_rng(seed)
+    judged = _drawn(split, draw, most_users)
+    cases = asyncio.run(_cases(Past(facts, split, fitted.items, recent=recent), judged, fitted))
+    if not cases:
+        return default, {}
+    halved = draw.permutation(len(cases)) % 2
+    found, kept = _judge(cases, halved, default, fitted.items)
+    better = found[:, 0].mean() >= kept[:, 0].mean()
+    lists = found if better else kept
+    mine = replace(split, users=split.users[judged], targets=split.targets[judged])
+    alone = evaluate(mine, fitted.items.vectors, fitted.encoder, recent)
+    return fit(_examples(cases), default) if better else default, {
+        "ndcg@10:list": float(lists[:, 0].mean()),
+        "recall@10:list": float(lists[:, 1].mean()),
+        "ndcg@10:default": float(kept[:, 0].mean()),
+        "ndcg@10:retrieval": alone["ndcg@10"],
+        "recall:candidates": float(np.mean([case.watched != MISSING for case in cases])),
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class _Case:
+    """A list that is not ranked yet: `watched` is which of its n candidates came next, or -1."""
+
+    features: Features
+    hashes: NDArray[np.uint64]
+    creators: NDArray[np.int32]
+    watched: int
+
+
+def _drawn(split: Split, draw: np.random.Generator, most: int) -> NDArray[np.int64]:
+    """Which of the split's users are judged: those who still have a history."""
+    known = np.flatnonzero(np.diff(split.train.offsets)[split.users] > 0)
+    return draw.permutation(known)[:most]
+
+
+async def _cases(past: Past, judged: NDArray[np.int64], fitted: Fitted) -> list[_Case]:
+    """The candidates of these users as they were, of those that have a vector."""
+    version = _version(fitted)
+    exact = ExactSearch(lambda: [version], most_bytes=sys.maxsize)
+    search = PageSearch(exact, remember=lambda name: name != f"videos_{version.version}")
+    maker = maker_over(search, deadline_seconds=DEADLINE_SECONDS)
+    cases: list[_Case] = []
+    for snapshot, asks in past.moments(judged):
+        for start in range(0, len(asks), AT_ONCE):
+            part = asks[start : start + AT_ONCE]
+            found = await asyncio.gather(*(_gathered(maker, version, snapshot, a) for a in part))
+            cases += [
+                _case(one, ask.target)
+                for one, ask in zip(found, part, strict=True)
+                if one.asker.vector is not None
+            ]
+    return cases
+
+
+async def _gathered(maker: Maker, version: Version, snapshot: Snapshot, ask: Ask) -> Gathered:
+    moment = Moment(
+        live=version, config=RankingConfig(), snapshot=snapshot, now=ask.now, loaded=True
+    )
+    return await maker.gather(ask.state.user_id, ask.state, moment)
+
+
+def _case(found: Gathered, target: VideoId) -> _Case:
+    ids = [candidate.video_id for candidate in found.candidates]
+    return _Case(
+        features=features_of(found.columns, found.vectors, found.asker),
+        hashes=found.columns.hashes,
+        creators=found.columns.creator,
+        watched=ids.index(target) if target in ids else MISSING,
+    )
+
+
+def _examples(cases: Iterable[_Case]) -> list[Example]:
+    return [Example(case.features, case.watched) for case in cases if case.watched != MISSING]
+
+
+def _judge(
+    cases: Sequence[_Case], halved: NDArray[np.int64], default: Weights, items: ItemVectors
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Gains of each case's list by weights fitted to the other half, and by `default`; (n, 2)."""
+    of_half = [
+        fit(_examples(case for case, at in zip(cases, halved, strict=True) if at != half), default)
+        for half in (0, 1)
+    ]
+    found, kept = np.zeros((2, len(cases), 2))
+    for at, case in enumerate(cases):
+        if case.watched != MISSING:
+            vectors, _ = items.at(case.hashes)
+            found[at] = _gains(case, of_half[halved[at]], vectors)
+            kept[at] = _gains(case, default, vectors)
+    return found, kept
+
+
+def _gains(case: _Case, weights: Weights, vectors: NDArray[np.float32]) -> tuple[float, float]:
+    """NDCG and recall of the first 10 of the case's list, the watched video the relevant one."""
+    first = arrange(
+        blend(case.features, weights),
+        case.hashes,
+        case.creators,
+        vectors,
+        config=RankingConfig(),
+        limit=TOP,
+    )
+    at = np.flatnonzero(first == case.watched)
+    return (float(1 / np.log2(at[0] + 2)), 1.0) if len(at) else (0.0, 0.0)
+
+
+def _version(fitted: Fitted) -> Version:
+    """What the sources ask of a model, without files."""
+    return Version(
+        version="judged",
+        model_type="content",
+        items=fitted.items,
+        content=fitted.content,
+        watches=fitted.watches,
+        content_map=fitted.content_map,
+        encoder=fitted.encoder,
+        weights=fitted.weights,
+        content_revision="judged",
+    )
