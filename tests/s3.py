@@ -45,7 +45,10 @@ class FaultyS3:
     def fail(
         self, fault: Fault, *, method: str = "GET", name: str = "", times: int = 1_000_000
     ) -> None:
-        """Do this to the next so many requests of a method for objects whose keys end so."""
+        """Do this to the next so many requests of a method for keys that end so.
+
+        The method `LIST` is a GET of the bucket.
+        """
         self._fault, self._method, self._name, self._left = fault, method, name, times
 
     def refuse(self) -> None:
@@ -70,8 +73,9 @@ class FaultyS3:
     ) -> Iterable[bytes]:
         method, path = environ["REQUEST_METHOD"], environ["PATH_INFO"]
         self.asked.append(f"{method} {path}")
-        wanted = path.strip("/") != BUCKET and path.endswith(self._name)
-        if not (wanted and method == self._method and self._left > 0):
+        if method == "GET" and path.strip("/") == BUCKET:
+            method = "LIST"
+        if not (method == self._method and path.endswith(self._name) and self._left > 0):
             answer: Iterable[bytes] = self._app(environ, start_response)
             return answer
         self._left -= 1

@@ -66,6 +66,8 @@ class Served:
         return httpx.Client(base_url=self.address, headers=headers, timeout=20)
 
     def _ready(self) -> bool:
+        assert self.process
+        assert self.process.poll() is None, "it ended before it was ready"
         try:
             return httpx.get(f"{self.address}/health/ready").status_code == 200
         except httpx.TransportError:

@@ -122,3 +122,16 @@ def test_lists_stay_personal_and_on_time_until_it_is_back(
         milvus.wait_ready()
     eventually(lambda: asking.degraded() == [], seconds=RECOVERY_SECONDS, every=0.2)
     assert asking.degraded_similar() == []
+
+
+def test_exact_search_never_asks_the_index(settings: Settings, milvus: EmbeddedServer) -> None:
+    write_videos(settings, [video(name, GENRES[row % 3]) for row, name in enumerate(NAMES)])
+    put_live(settings, fitted_of(NAMES, vectors_by_genre()), "r1")
+    milvus.stop()
+    exact = settings.model_copy(update={"index": "exact"})
+    with Served(exact) as served, served.client() as client:
+        for number, user in enumerate(USERS):
+            watched = {"content_id": NAMES[number]}
+            client.post(f"/users/{user}/watch-history", json=watched).raise_for_status()
+        asking = Asking(client)
+        assert asking.degraded() == asking.degraded_similar() == []
