@@ -24,12 +24,12 @@ class AlsModel:
     """What was learnt.
 
     `items` float32 (n, d), a score being the inner product with a user's vector · `content_map`
-    float32 (c + 1, d), text vector to item vector with the offset as its last row, None when it
-    was fitted without content · `encoder`, which holds the Gram matrix of `items`.
+    float32 (c + 1, d), text vector to item vector with the offset as its last row, c being
+    0 when it was fitted without content · `encoder`, which holds the Gram matrix of `items`.
     """
 
     items: NDArray[np.float32]
-    content_map: NDArray[np.float32] | None
+    content_map: NDArray[np.float32]
     encoder: FoldIn
 
 
@@ -78,7 +78,7 @@ def fit(
 
     return AlsModel(
         items=items.cpu().numpy(),
-        content_map=None if prior is None else prior.matrix(),
+        content_map=np.zeros((1, items.shape[1]), np.float32) if prior is None else prior.matrix(),
         encoder=encoder_of(items.cpu().numpy(), config),
     )
 

@@ -1,5 +1,6 @@
 """How each type of model is fitted: from histories and text vectors to what a version holds."""
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -10,6 +11,9 @@ from numpy.typing import NDArray
 
 from core.errors import InvalidInput
 from core.types import ModelType, Weights
+from embeddings.als.config import AlsConfig
+from embeddings.als.rules import defaults_for
+from embeddings.content_map import ContentMap
 from embeddings.content_model import ContentConfig, fit_map
 from embeddings.dataset import Catalogue, Histories
 from embeddings.items import item_vectors
@@ -18,6 +22,8 @@ from embeddings.version import Fitted
 from upnext.jobs.reading import Data
 
 MIN_WATCHES, MIN_USERS = 100, 10
+# What `fit_weights` finds on real histories, rounded; for histories too small to fit them on.
+ALS_WEIGHTS = Weights(similarity=0.80, popularity=0.10, genre=0.03, recency=0.05, exploration=0.02)
 
 OnProgress = Callable[[float, str], None]
 
@@ -73,6 +79,54 @@ class Content:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class Als:
+    """`als`: item vectors from who watched what, drawn to what the texts say."""
+
+    catalogue: Catalogue
+    content: NDArray[np.float32]
+    config: AlsConfig
+    seed: int
+
+    @property
+    def params(self) -> dict[str, Any]:
+        """See `Recipe.params`."""
+        return dict(msgspec.to_builtins(self.config))
+
+    @property
+    def weights(self) -> Weights:
+        """See `Recipe.weights`."""
+        return ALS_WEIGHTS
+
+    def fit(self, histories: Histories, on_progress: OnProgress) -> Fitted:
+        """See `Recipe.fit`; on a GPU when there is one."""
+        # torch takes seconds and memory: only for the type that needs it.
+        import torch  # noqa: PLC0415
+
+        from embeddings.als.model import fit  # noqa: PLC0415
+
+        torch.set_num_threads(os.cpu_count() or 1)
+        ids = self.catalogue.ids
+        model = fit(
+            histories,
+            self.content,
+            len(ids),
+            self.config,
+            seed=self.seed,
+            device="cuda" if torch.cuda.is_available() else "cpu",
+            on_progress=on_progress,
+        )
+        return Fitted(
+            items=item_vectors(ids, model.items),
+            content=item_vectors(ids, self.content),
+            watches=histories.watches(len(ids)),
+            content_map=ContentMap(model.content_map, normalise=False),
+            encoder=model.encoder,
+            weights=self.weights,
+            metrics={},
+        )
+
+
 def recipe_of(model_type: ModelType, data: Data, content: NDArray[np.float32], seed: int) -> Recipe:
     """The recipe for a type of model, its hyper-parameters settled by the data.
 
@@ -81,4 +135,18 @@ def recipe_of(model_type: ModelType, data: Data, content: NDArray[np.float32], s
     """
     if model_type == "content":
         return Content(data.catalogue, content, ContentConfig())
+    if model_type == "als":
+        _check_watched(data.histories)
+        config = defaults_for(data.histories, len(data.catalogue.ids))
+        return Als(data.catalogue, content, config, seed)
     raise InvalidInput(f"Models of type {model_type} cannot be trained.")
+
+
+def _check_watched(histories: Histories) -> None:
+    watches, users = len(histories.rows), len(histories.users)
+    if watches < MIN_WATCHES or users < MIN_USERS:
+        raise InvalidInput(
+            f"An als model learns from what users watch: the history has {watches} watches of "
+            f"{users} users, it needs {MIN_WATCHES} of {MIN_USERS}. Bring more in with "
+            "`upnext import events`, widen the span of dates, or train a content model."
+        )
