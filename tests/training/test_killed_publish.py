@@ -19,13 +19,15 @@ from storage.milvus_writer import MilvusWriter
 from storage.postgres.engine import pool
 from storage.postgres.models import PostgresModels
 from tests.conftest import fresh_database
-from tests.training.dying import CONTENT_DIM, DIM, VIDEOS, train, unit
+from tests.made_up import CONTENT_DIM, DIM, fitted, train, unit
+from tests.training.dying import VIDEOS, train_until
 from upnext.jobs.promote import promote
 from upnext.jobs.sweep import sweep
 
 pytestmark = pytest.mark.training
 T = TypeVar("T")
 
+FOLLOWING = fitted(VIDEOS, seed=3)
 CLEANED = "Dropped what a killed publish left."
 
 
@@ -39,14 +41,15 @@ class Scene:
         # Processes that need not import everything anew, and hold no connection of this one.
         self.forks = multiprocessing.get_context("forkserver")
         self.forks.set_forkserver_preload(["tests.training.dying"])
-        self.live = asyncio.run(promote(self.settings, train(overrides, seed=1).id))
+        self.live = asyncio.run(
+            promote(self.settings, train(self.settings, fitted(VIDEOS, seed=1)).id)
+        )
         self.collections = index.collections()
         self.answered = lists(index, self.live.version)
 
     def kill(self, step: str, **how: object) -> Model:
         """A training that is killed at `step`."""
-        arguments = {"seed": 2, "step": step, **how}
-        process = self.forks.Process(target=train, args=(self.overrides,), kwargs=arguments)
+        process = self.forks.Process(target=train_until, args=(step, self.overrides), kwargs=how)
         process.start()
         process.join(60)
         assert process.exitcode == -signal.SIGKILL
@@ -157,7 +160,7 @@ def test_killed_at(scene: Scene, step: str, left: tuple[str, ...]) -> None:
 
     scene.give_up(killed)
     with capture_logs() as logs:
-        following = train(scene.overrides, seed=3)
+        following = train(scene.settings, FOLLOWING)
     assert [line["collection"] for line in logs if line["event"] == CLEANED] == names
     made = [f"{kind}_{following.version}" for kind in ("users", "videos")]
     assert scene.index.collections() == sorted([*scene.collections, *made])
@@ -176,7 +179,7 @@ def test_killed_while_it_makes_the_collection_of_a_new_encoder(scene: Scene, ste
     scene.check_live()
 
     scene.give_up(killed)
-    following = train(scene.overrides, seed=3, revision="r2")
+    following = train(scene.settings, FOLLOWING, revision="r2")
     assert scene.index.count("content_r2") == len(VIDEOS)
     assert lists(scene.index, following.version, "r2")[-8:] == scene.answered[-8:]
     assert [name for name in scene.index.collections() if killed.version in name] == []
@@ -191,7 +194,7 @@ def test_killed_while_it_completes_the_collection_that_is_searched(scene: Scene,
     scene.check_live()
 
     scene.give_up(killed)
-    following = train(scene.overrides, seed=3, far=far)
+    following = train(scene.settings, fitted(VIDEOS, seed=3, far=far))
     assert following.status == "ready"
     assert {*VIDEOS, *far} <= {id_ for ids, _ in scene.index.scan("content_r1") for id_ in ids}
     scene.check_live()
@@ -200,13 +203,13 @@ def test_killed_while_it_completes_the_collection_that_is_searched(scene: Scene,
 def test_a_run_under_way_that_has_not_published_is_cleaned_up_after_too(scene: Scene) -> None:
     """Its machine may be another one, where nobody has found out yet that it was killed."""
     killed = scene.kill("seal users")
-    assert train(scene.overrides, seed=3, model_type="als").status == "ready"
+    assert train(scene.settings, FOLLOWING, model_type="als").status == "ready"
     assert [name for name in scene.index.collections() if killed.version in name] == []
     scene.give_up(killed)
 
 
 def test_what_is_published_and_not_yet_ready_is_let_alone(scene: Scene) -> None:
     published = scene.kill("be ready")
-    train(scene.overrides, seed=3, model_type="als")
+    train(scene.settings, FOLLOWING, model_type="als")
     assert len([name for name in scene.index.collections() if published.version in name]) == 2
     scene.give_up(published)

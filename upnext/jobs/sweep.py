@@ -4,7 +4,7 @@ import asyncio
 
 import msgspec
 
-from core.clock import utc_now
+from core.clock import Clock, utc_now
 from core.settings import Settings
 from core.types import Model
 from embeddings.ports import ArtifactStore
@@ -26,7 +26,7 @@ class Swept(msgspec.Struct, frozen=True):
     artifacts: list[str]
 
 
-async def sweep(settings: Settings) -> Swept:
+async def sweep(settings: Settings, clock: Clock = utc_now) -> Swept:
     """Delete what belongs to models that ended longer ago than the grace period.
 
     The live version, the one before it, those that are ready and those being made stay. Killed
@@ -36,7 +36,7 @@ async def sweep(settings: Settings) -> Swept:
         Unavailable: a store did not answer; the rest is swept the next time.
     """
     async with pool(settings) as engine:
-        registry = PostgresModels(engine, utc_now)
+        registry = PostgresModels(engine, clock)
         await registry.fail_stale()
         gone = await registry.sweepable(settings.sweep_grace_seconds)
         if not gone:
