@@ -160,6 +160,18 @@ def renewed(store: ArtifactStore, version: Version, cache_dir: Path) -> Version 
         )
 
 
+def vector_bytes(store: ArtifactStore, version: str) -> int:
+    """Bytes of the larger of a version's collections, its tail aside. Blocking.
+
+    Raises:
+        NotFound: the store has no such version.
+        Unavailable: the store did not answer, or holds a damaged manifest.
+    """
+    with TemporaryDirectory(prefix="upnext-version-") as here:
+        files = _manifest(store, version, Path(here)).files
+    return max(files[ITEMS].size, files[CONTENT].size)
+
+
 def keep_versions(cache_dir: Path, kept: Collection[str]) -> None:
     """Delete the local copies of all versions but `kept`.
 

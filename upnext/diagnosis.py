@@ -10,7 +10,9 @@ import msgspec
 from core.clock import utc_now
 from core.errors import UpnextError
 from core.settings import Settings
+from embeddings.version import vector_bytes
 from storage import diagnosis
+from storage.artifacts import artifact_store
 from storage.embedded.milvus import LITE_VIDEOS
 from storage.postgres import migrate
 from storage.postgres.engine import pool
@@ -99,7 +101,10 @@ async def _contents(settings: Settings, *, lite: bool) -> list[Finding]:
     async with pool(settings) as engine:
         videos = await PostgresVideos(engine).count()
         model = await PostgresModels(engine, utc_now).live()
-    return [_catalogue(videos, lite=lite), _model(model.version if model else None)]
+    findings = [_catalogue(videos, lite=lite), _model(model.version if model else None)]
+    return (
+        [*findings, await asyncio.to_thread(_exact, settings, model.version)] if model else findings
+    )
 
 
 def _catalogue(videos: int, *, lite: bool) -> Finding:
@@ -118,3 +123,19 @@ def _model(version: str | None) -> Finding:
     if version is None:
         return Finding("model", fine=False, detail="none is live", advice="`upnext train content`.")
     return Finding("model", fine=True, detail=f"{version} is live")
+
+
+def _exact(settings: Settings, version: str) -> Finding:
+    """Whether exact search may go through the vectors of this version."""
+    name = "exact search"
+    try:
+        size = vector_bytes(artifact_store(settings.artifacts_url or ""), version)
+    except UpnextError as error:
+        return Finding(name, fine=False, detail=str(error), advice="See the artifacts above.")
+    found = f"{size / 1e6:,.1f} MB of vectors, it takes up to {settings.exact_bytes / 1e6:,.1f} MB"
+    if size <= settings.exact_bytes:
+        return Finding(name, fine=True, detail=found)
+    if settings.index == "milvus":
+        return Finding(name, fine=True, detail=f"{found}: it cannot stand in for Milvus")
+    advice = "Set UPNEXT_INDEX=milvus, or raise UPNEXT_EXACT_BYTES."
+    return Finding(name, fine=False, detail=found, advice=advice)
