@@ -1,13 +1,14 @@
-"""Videos like a given one: by its content vector, by what is known of it while it has none."""
+"""Videos like a given one: by its vectors, by what is known of it while it has none."""
 
 import numpy as np
 from numpy.typing import NDArray
 
-from core.types import Candidate, VideoId
+from core.types import Candidate, Hits, VideoId
 from retrieval.merge import filled, top_up
 from retrieval.ports import VectorSearch
 from retrieval.query import Query, candidates
 from retrieval.retriever import LONGEST_LIST, Retrieved
+from retrieval.similar_spaces import Space, nearest_in, spaces_of
 from retrieval.snapshot import Snapshot
 from retrieval.together import together
 from retrieval.vocabulary import NONE
@@ -27,36 +28,32 @@ class SimilarVideos:
 
         Args:
             video_id: a video of the snapshot.
-            query: `live` is what gives the vector; `state` drops what that user has watched.
+            query: `live` is what gives the vectors; `state` drops what that user has watched.
 
         Returns:
-            `left_out` has `content_vector` when the video has no vector yet, `similar` when the
-            search failed: then the candidates are alike in genre, creator and language.
+            `left_out` has `content_vector` when the video has no vector yet, `similar` when a
+            search failed; without any, the candidates are alike in genre, creator and language.
         """
-        calls = {"similar": self._by_vector(video_id, query)}
+        spaces = spaces_of(video_id, query.live)
+        if not spaces:
+            alike = top_up(by_facts(video_id, query), query, LONGEST_LIST)
+            return Retrieved(alike, {"content_vector": "none"})
+        calls = {space.collection: self._search_in(space, query) for space in spaces}
         answers, missing = await together(calls, self._deadline_seconds)
-        near = answers.get("similar")
-        if near is None:
-            left_out = missing or {"content_vector": "none"}
-            return Retrieved(top_up(by_facts(video_id, query), query, LONGEST_LIST), left_out)
+        found = [
+            (space, answers[space.collection]) for space in spaces if space.collection in answers
+        ]
+        near = nearest_in(found, query) if found else []
         if len(near) < LONGEST_LIST:
             near = filled(near, by_facts(video_id, query), LONGEST_LIST)
-        full = top_up(near, query, LONGEST_LIST)
-        return Retrieved(full, without=frozenset(query.without))
+        left_out = {"similar": next(iter(missing.values()))} if missing else {}
+        return Retrieved(top_up(near, query, LONGEST_LIST), left_out, frozenset(query.without))
 
-    async def _by_vector(self, video_id: VideoId, query: Query) -> list[Candidate] | None:
-        if query.live is None:
-            return None
-        vectors, known = query.live.content.take([video_id])
-        if not known.all():
-            return None
+    async def _search_in(self, space: Space, query: Query) -> Hits:
         k = LONGEST_LIST + query.barred
-        collection = f"content_{query.live.content_revision}"
-        [hits] = await self._search.search(collection, vectors, k)
+        [hits] = await self._search.search(space.collection, space.probe, k)
         query.note([hits])
-        rows = query.snapshot.rows(hits.ids)
-        keep = np.flatnonzero(query.allows(rows))[:LONGEST_LIST]
-        return candidates(query, rows[keep], "similar", hits.scores[keep].tolist())
+        return hits
 
 
 def by_facts(video_id: VideoId, query: Query) -> list[Candidate]:
