@@ -1,10 +1,9 @@
 """A serving process through promotions, restarts and sweeps: what can come back stays."""
 
 import asyncio
-import shutil
 import time
 from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager, closing
+from contextlib import asynccontextmanager, closing
 from datetime import timedelta
 from pathlib import Path
 
@@ -14,7 +13,7 @@ from api.app import services
 from api.services import Services
 from core.clock import utc_now
 from core.settings import Settings, load
-from core.types import Model, UserId, VideoId
+from core.types import Model, VideoId
 from storage.artifacts import artifact_store
 from storage.milvus_writer import MilvusWriter
 from storage.postgres.engine import pool
@@ -168,23 +167,3 @@ async def _reported(replicas: PostgresReplicas, model: Model) -> None:
     async with asyncio.timeout(20):
         while await replicas.lacking(model.version):  # noqa: ASYNC110  (nobody tells)
             await asyncio.sleep(0.02)
-
-
-async def test_an_empty_disk_without_artifacts_is_told_until_they_are_back(
-    settings: Settings, tmp_path: Path
-) -> None:
-    [model] = await asyncio.to_thread(trained, settings, 1)
-    async with services(settings) as process:
-        await process.promotion.promote(model.id)
-    shutil.rmtree(settings.home / "versions")
-    async with AsyncExitStack() as away:
-        await away.enter_async_context(artifacts_away(tmp_path))
-        async with services(settings) as process:
-            body = await process.recommender.recommend(UserId("ann"))
-            assert body.metadata.model_version is None
-            assert "artifacts" in body.metadata.degraded
-            assert len(body.recommendations) == 10
-            await away.aclose()
-            await until(serves(process, model))
-            body = await process.recommender.recommend(UserId("ann"))
-            assert (body.metadata.model_version, body.metadata.degraded) == (model.version, ())
