@@ -1,0 +1,196 @@
+"""Going live and back under load: two services of two workers each, over the same stores."""
+
+import asyncio
+import math
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, closing
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import httpx
+import pytest
+
+from api.auth import Role
+from core.clock import utc_now
+from core.hashing import event_key
+from core.settings import Settings, load
+from core.types import Interaction, Model, UserId, VideoId
+from storage.embedded.server import free_port
+from storage.milvus_writer import MilvusWriter
+from storage.postgres.engine import pool
+from storage.postgres.interactions import PostgresInteractions
+from tests.catalogues import video
+from tests.e2e.flip_load import Answer, FlipLoad, Question
+from tests.e2e.recomputing import Recomputing
+from tests.made_up import fitted, train
+from tests.served import Served, write_videos
+from upnext.jobs.promote import promote
+from upnext.tokens import make_token
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(240)]
+
+GENRES = ("drama", "comedy", "space", "crime", "music", "sport", "nature")
+VIDEOS = [VideoId(f"video-{number:03}") for number in range(420)]
+USERS = [f"user-{number:02}" for number in range(60)]
+ASKED_ABOUT = VIDEOS[::20]
+WITHIN_SECONDS = 1.0
+"""From a promotion's answer on, this is how long a worker may go on with the version before."""
+LOADED_SECONDS = 2.2
+ANSWERS_WITHIN_SECONDS = 5.0
+
+
+@pytest.fixture
+def stores(
+    tmp_path: Path, database_url: str, redis_url: str, milvus_uri: str, nats_url: str
+) -> dict[str, str]:
+    with closing(MilvusWriter(milvus_uri)) as writer:
+        for name in writer.collections():
+            writer.drop(name)
+    return {
+        "workers": "2",
+        "postgres_url": database_url,
+        "redis_url": redis_url,
+        "milvus_uri": milvus_uri,
+        "bus_url": nats_url,
+        "artifacts_url": (tmp_path / "artifacts").as_uri(),
+        "jwt_secret": "a secret of this test only, long enough for an HMAC",
+        # Whatever else this machine does: no list goes without a source for want of time.
+        "redis_timeout_seconds": "10",
+        "milvus_timeout_seconds": "20",
+        "postgres_timeout_seconds": "20",
+    }
+
+
+@pytest.fixture
+def settings(stores: dict[str, str], tmp_path: Path) -> list[Settings]:
+    """Of two machines: a home and an address of their own, the same stores."""
+    return [
+        load(stores | {"home": str(tmp_path / name), "port": str(free_port())})
+        for name in ("one", "other")
+    ]
+
+
+@pytest.fixture
+def models(settings: list[Settings]) -> list[Model]:
+    """The live model and one that is ready, for a catalogue that people have watched."""
+    write_videos(
+        settings[0],
+        [
+            video(name, GENRES[row % 7], GENRES[row % 5], age_days=row + 400)
+            for row, name in enumerate(VIDEOS)
+        ],
+    )
+    asyncio.run(_watched(settings[0]))
+    first, second = (train(settings[0], fitted(VIDEOS, seed=seed, dim=24)) for seed in (1, 2))
+    return [asyncio.run(promote(settings[0], first.id)), second]
+
+
+async def _watched(settings: Settings) -> None:
+    began = utc_now() - timedelta(days=40)
+    watches = [
+        Interaction(
+            key=event_key("flip", f"{user} {at}"),
+            user_id=UserId(name),
+            video_id=VIDEOS[(user * 37 + at * at * 11) % len(VIDEOS)],
+            kind="watch",
+            occurred_at=began + timedelta(days=at, minutes=user),
+            weight=1.0,
+        )
+        for user, name in enumerate(USERS)
+        for at in range(5 + user % 20)
+    ]
+    async with pool(settings) as engine:
+        await PostgresInteractions(engine).add_many(watches)
+
+
+@pytest.fixture
+def services(settings: list[Settings], models: list[Model]) -> Iterator[list[Served]]:
+    assert models
+    with ExitStack() as running:
+        yield [running.enter_context(Served(each)) for each in settings]
+
+
+def question(settings: Settings, path: str, sub: str, role: Role) -> Question:
+    token = make_token(settings, sub, (role,), timedelta(hours=1))
+    return Question(path, {"Authorization": f"Bearer {token}"})
+
+
+@dataclass(frozen=True, slots=True)
+class Flip:
+    """A promotion or rollback over HTTP, in monotonic seconds, and what was live from then on."""
+
+    began: float
+    answered: float
+    version: str
+
+
+async def flip(service: Served, path: str, ops: Question, target: Model) -> Flip:
+    async with httpx.AsyncClient(base_url=service.address, headers=ops.headers) as client:
+        began = time.monotonic()
+        answer = await client.post(path, timeout=20)
+        answered = time.monotonic()
+    assert answer.status_code == 200, answer.text
+    assert answer.json()["version"] == target.version
+    return Flip(began, answered, target.version)
+
+
+async def test_promote_and_roll_back_under_load(
+    services: list[Served], settings: list[Settings], models: list[Model], tmp_path: Path
+) -> None:
+    first, second = models
+    ops = question(settings[0], "", "ops", "admin")
+    known = [question(settings[0], f"/recs/{name}?limit=20", name, "user") for name in USERS]
+    known += [Question(f"/videos/{name}/similar", ops.headers) for name in ASKED_ABOUT]
+    load = FlipLoad(services, known, ops)
+    flips: list[Flip] = []
+    async with load.going_on():
+        await asyncio.sleep(LOADED_SECONDS)
+        for _ in range(2):
+            promotion = f"/recs/models/{second.id}/promote"
+            flips.append(await flip(services[0], promotion, ops, second))
+            await asyncio.sleep(LOADED_SECONDS)
+            flips.append(await flip(services[1], "/recs/models/rollback", ops, first))
+            await asyncio.sleep(LOADED_SECONDS)
+
+    assert [answer.problem for answer in load.answers if answer.body is None] == []
+    assert {answer.version for answer in load.answers} == {first.version, second.version}
+    assert max(at.answered - at.began for at in flips) < ANSWERS_WITHIN_SECONDS
+    kept = {answer.body["metadata"].get("cache_hit") for answer in load.answers if answer.body}
+    assert {True, False} <= kept
+    check_followed(load.answers, flips)
+    copies = Recomputing(settings[0], [first.version, second.version], tmp_path / "copies")
+    await check_recomputed(load.answers, copies)
+
+
+def check_followed(answers: list[Answer], flips: list[Flip]) -> None:
+    """A second after each flip all four workers, and each answer, are of the new version."""
+    ends = [*(at.began for at in flips[1:]), math.inf]
+    for at, end in zip(flips, ends, strict=True):
+        since = at.answered + WITHIN_SECONDS
+        after = [answer for answer in answers if answer.asked >= since and answer.there < end]
+        assert {answer.version for answer in after} == {at.version}
+        assert len({answer.worker for answer in after} - {None}) == 4
+
+
+async def check_recomputed(answers: list[Answer], copies: Recomputing) -> None:
+    """Each answer is, id for id, what the version that it names makes of the user's history."""
+    made: dict[tuple[str, str | None, str], list[str]] = {}
+    for answer in answers:
+        assert answer.body is not None
+        metadata = answer.body["metadata"]
+        assert metadata["degraded"] == [], metadata
+        path = urlsplit(answer.path).path
+        key = (path, answer.version, metadata["generated_at"][:13])  # lists are of an hour
+        if key not in made:
+            made[key] = await copies.made(
+                path, str(answer.version), datetime.fromisoformat(metadata["generated_at"])
+            )
+        found = [item["content_id"] for item in answer.body["recommendations"]]
+        assert found, answer.path
+        assert found == made[key][: len(found)], (key, metadata)
+    lists = {(path, version): ids for (path, version, _), ids in made.items()}
+    one, other = {version for _, version in lists}
+    assert all(lists[f"/recs/{user}", one] != lists[f"/recs/{user}", other] for user in USERS)
