@@ -42,6 +42,7 @@ from storage.stores import Stores, connected
 
 # A process whose catalogue or version cannot be had in time serves what it has.
 SETTLE_SECONDS = 10.0
+LEAVE_SECONDS = 1.0
 
 log = structlog.get_logger(__name__)
 
@@ -113,8 +114,9 @@ async def services(settings: Settings) -> AsyncIterator[Services]:
             for task in tasks:
                 task.cancel()
             await asyncio.wait(tasks)
-            with suppress(Unavailable):  # then it is forgotten a little later
-                await stores.replicas.leave(replica)
+            with suppress(Unavailable, TimeoutError):  # then it is forgotten a little later
+                async with asyncio.timeout(LEAVE_SECONDS):
+                    await stores.replicas.leave(replica)
 
 
 def _memory(settings: Settings, stores: Stores, replica: str) -> Memory:
