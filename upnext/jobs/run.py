@@ -15,18 +15,19 @@ from core.types import ModelStatus, Progress
 from embeddings.content_store import ContentStore
 from embeddings.encode import TextEncoder, encode_new
 from embeddings.encode_users import user_vectors
-from embeddings.evaluate import Split, evaluate, leave_last_out
+from embeddings.evaluate import evaluate, leave_last_out
 from embeddings.ports import ArtifactStore
 from embeddings.text import REVISION
 from embeddings.version import Fitted, write_version
 from storage.artifacts import artifact_store
 from storage.milvus_writer import MilvusWriter
+from upnext.jobs.fit_weights import fit_weights
 from upnext.jobs.messages import Outcome, Report, Request
 from upnext.jobs.params import SEED
 from upnext.jobs.publish import Publication, Rows, publish
 from upnext.jobs.publisher import publisher
 from upnext.jobs.reading import Data, read
-from upnext.jobs.recipes import recipe_of
+from upnext.jobs.recipes import Recipe, recipe_of
 
 Tell = Callable[[ModelStatus, str, float, str], None]
 
@@ -51,9 +52,7 @@ def run(settings: Settings, request: Request, report: Callable[[Report], None]) 
     data = asyncio.run(read(settings, request, store))
     content = _content(store, data, tell)
     recipe = recipe_of(request.model_type, data, content, SEED)
-    split = leave_last_out(data.histories, seed=SEED)
-    judged = recipe.fit(split.train, lambda *at: tell("training", "fitting", *at))
-    judged = _judge(settings, data, split, judged, tell)
+    judged = _judge(recipe, data, settings.state_recent, tell)
     fitted = recipe.fit(data.histories, lambda *at: tell("evaluating", "refitting", *at))
     fitted = replace(fitted, weights=judged.weights, metrics=judged.metrics)
     tell("publishing", "storing", 0.0, "storing the version")
@@ -88,11 +87,17 @@ def _content(store: ArtifactStore, data: Data, tell: Tell) -> NDArray[np.float32
     return encoded.vectors
 
 
-def _judge(settings: Settings, data: Data, split: Split, judged: Fitted, tell: Tell) -> Fitted:
-    """`judged` with the metrics and the weights that the held-out watches give it."""
+def _judge(recipe: Recipe, data: Data, recent: int, tell: Tell) -> Fitted:
+    """A fit without users' last watches, with the metrics and the weights that these give it."""
+    split = leave_last_out(data.histories, seed=SEED)
+    judged = recipe.fit(split.train, lambda *at: tell("training", "fitting", *at))
     tell("evaluating", "evaluating", 0.0, "ranking for users whose last watch was held out")
-    metrics = evaluate(split, judged.items.vectors, judged.encoder, settings.state_recent)
-    return replace(judged, metrics=metrics)
+    metrics = evaluate(split, judged.items.vectors, judged.encoder, recent)
+    tell("evaluating", "evaluating", 0.2, "weighing what lists are ordered by")
+    weights, of_lists = fit_weights(
+        data.facts, split, judged, recipe.weights, recent=recent, seed=SEED
+    )
+    return replace(judged, metrics=metrics | of_lists, weights=weights)
 
 
 def _publication(version: str, fitted: Fitted, data: Data, recent: int) -> Publication:
