@@ -100,6 +100,7 @@ class Als:
 
     def fit(self, histories: Histories, on_progress: OnProgress) -> Fitted:
         """See `Recipe.fit`; on a GPU when there is one."""
+        on_progress(0.0, "starting")
         # torch takes seconds and memory: only for the type that needs it.
         import torch  # noqa: PLC0415
 
