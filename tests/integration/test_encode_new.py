@@ -2,7 +2,8 @@
 
 import asyncio
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -26,13 +27,14 @@ from storage.embedded.server import free_port
 from storage.milvus_writer import MilvusWriter
 from storage.postgres.changes import PostgresChanges
 from storage.postgres.engine import pool
+from storage.postgres.publishing import adding, publishing
 from tests.catalogues import fitted_of, ids, random_vectors, video
 from tests.polling import eventually
 from tests.served import Served, put_live, write_videos
 from upnext.cli import main
 from upnext.jobs import encode_new
 from upnext.jobs.encode_new import Updated, encode_new_videos
-from upnext.jobs.publisher import alone
+from upnext.jobs.publisher import Lock
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(120)]
 
@@ -116,8 +118,8 @@ def test_a_running_service_finds_videos_that_came_after_training(
         assert done == Updated(0, {version: 2})
         assert holds(writer, version, "new-space", "new-drama")
 
-        # Whichever of the two workers answers.
-        eventually(lambda: all(_alike(client, "v002", "new-space") for _ in range(8)), seconds=5)
+        eventually(lambda: _known_everywhere(served, "new-space"), seconds=5)
+        assert _alike(client, "v002", "new-space")
         alike = client.get("/videos/new-space/similar", params={"limit": 10}).json()
         assert alike["metadata"]["degraded"] == []
         assert {one["genre"] for one in alike["recommendations"]} == {"space"}
@@ -127,6 +129,16 @@ def test_a_running_service_finds_videos_that_came_after_training(
 
         write_videos(settings, [video("new-space", "space", available=False)])
         eventually(lambda: not _alike(client, "v002", "new-space"), seconds=5)
+
+
+def _known_everywhere(served: Served, name: str) -> bool:
+    """Whether both workers have vectors of a video: each connection may meet another one."""
+    for _ in range(8):
+        with served.client() as client:
+            answer = client.get(f"/videos/{name}/similar")
+        if not answer.is_success or answer.json()["metadata"]["degraded"]:
+            return False
+    return True
 
 
 def _alike(client: httpx.Client, name: str, wanted: str) -> bool:
@@ -229,13 +241,26 @@ def test_what_the_index_has_lost_of_a_tail_is_written_again(
     assert holds(writer, version, "new", "newer")
 
 
-def test_it_waits_for_no_publisher_and_touches_nothing_meanwhile(
-    settings: Settings, version: str, writer: MilvusWriter
+@pytest.mark.parametrize("lock", [adding, publishing])
+def test_it_refuses_while_another_writes_to_the_index(
+    settings: Settings, version: str, writer: MilvusWriter, lock: Lock
 ) -> None:
     come(settings, video("new", "space"))
-    with alone(settings), pytest.raises(Conflict):
-        encode_new_videos(settings, ignore)
+    with asyncio.Runner() as runner:
+        holding = held(settings, lock)
+        runner.run(holding.__aenter__())
+        with pytest.raises(Conflict):
+            encode_new_videos(settings, ignore)
+        runner.run(holding.__aexit__(None, None, None))
     assert not holds(writer, version, "new")
+    encode_new_videos(settings, ignore)
+    assert holds(writer, version, "new")
+
+
+@asynccontextmanager
+async def held(settings: Settings, lock: Lock) -> AsyncIterator[None]:
+    async with pool(settings, patient=True) as engine, lock(engine):
+        yield
 
 
 def test_the_command_says_what_it_did(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from core.errors import Conflict, Unavailable
 from core.settings import child_environment, load
 from storage.postgres.engine import connect, pool, transaction
-from storage.postgres.publishing import publishing
+from storage.postgres.publishing import adding, publishing
 from storage.postgres.replicas import PostgresReplicas
 from tests.polling import eventually
 
@@ -79,6 +79,38 @@ async def test_one_publishes_at_a_time(engine: AsyncEngine, other: AsyncEngine) 
                 pytest.fail("two publish")
     async with publishing(other):
         pass
+
+
+async def test_who_publishes_waits_for_who_adds(
+    engine: AsyncEngine, other: AsyncEngine, database_url: str
+) -> None:
+    began, done = asyncio.Event(), asyncio.Event()
+
+    async def publish() -> None:
+        async with publishing(other):
+            began.set()
+            await done.wait()
+
+    async with adding(engine):
+        publisher = asyncio.create_task(publish())
+        await asyncio.to_thread(eventually, lambda: asyncio.run(_somebody_waits(database_url)))
+        assert not began.is_set()
+        with pytest.raises(Conflict):  # and not for who waits already
+            async with publishing(engine):
+                pytest.fail("two publish")
+    async with asyncio.timeout(10):
+        await began.wait()
+    with pytest.raises(Conflict):
+        async with adding(engine):
+            pytest.fail("somebody adds to what is being published")
+    done.set()
+    await publisher
+
+
+async def _somebody_waits(database_url: str) -> bool:
+    waiting = text("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted")
+    async with pool(load({"postgres_url": database_url})) as own, transaction(own) as connection:
+        return bool(await connection.scalar(waiting))
 
 
 async def test_a_failure_of_ones_own_lets_go_and_stays_what_it_is(

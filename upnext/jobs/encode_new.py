@@ -27,7 +27,7 @@ from storage.postgres.changes import note
 from storage.postgres.engine import pool, transaction
 from storage.postgres.videos import PostgresVideos
 from upnext.jobs.ports import VectorWriter
-from upnext.jobs.publisher import alone
+from upnext.jobs.publisher import adder
 
 Vector = NDArray[np.float32]
 OnProgress = Callable[[Progress], None]
@@ -47,7 +47,7 @@ def encode_new_videos(settings: Settings, on_progress: OnProgress) -> Updated:
     point, the next one goes on from there.
 
     Raises:
-        Conflict: a version is being published.
+        Conflict: another process is publishing or adding.
         Unavailable: a store did not answer.
     """
     store = artifact_store(settings.artifacts_url or "")
@@ -55,12 +55,12 @@ def encode_new_videos(settings: Settings, on_progress: OnProgress) -> Updated:
     catalogue = asyncio.run(_catalogue(settings))
     encoded = _encoded(store, catalogue, on_progress)
     on_progress(Progress("adding", 0.0, "comparing versions with the catalogue"))
-    with alone(settings) as (runner, registry), closing(MilvusWriter.of(settings)) as writer:
-        versions = _opened(settings, store, runner.run(registry.openable()))
+    with adder(settings) as models, closing(MilvusWriter.of(settings)) as writer:
+        versions = _opened(settings, store, models)
         new = {each.version: additions(each, catalogue.ids, encoded.vectors) for each in versions}
         _write(writer, store, versions, new)
         if versions:  # though nothing is new: an earlier one may have been killed before this
-            runner.run(_announce(settings, [each.version for each in versions]))
+            asyncio.run(_announce(settings, [each.version for each in versions]))
     return Updated(encoded.fresh, {version: len(added.ids) for version, added in new.items()})
 
 

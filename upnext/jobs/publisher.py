@@ -1,19 +1,27 @@
 """Being the one publisher, from code that blocks."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
+
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from core.clock import utc_now
 from core.settings import Settings
+from core.types import Model
 from storage.postgres.engine import pool
 from storage.postgres.models import PostgresModels
-from storage.postgres.publishing import publishing
+from storage.postgres.publishing import adding, publishing
+
+Lock = Callable[[AsyncEngine], AbstractAsyncContextManager[None]]
 
 
 @contextmanager
 def publisher(settings: Settings, model_id: str) -> Iterator[list[str]]:
     """Be the one process that publishes, for this run; a block that ends well has published.
+
+    What is done in the block runs in the caller's thread, so that a signal which stops the
+    process is met there and what was half made is dropped before another may publish.
 
     Yields:
         The versions of which collections may be left that nobody will ever search.
@@ -22,36 +30,40 @@ def publisher(settings: Settings, model_id: str) -> Iterator[list[str]]:
         Conflict: another process publishes, or the run was given up.
         Unavailable: PostgreSQL did not answer.
     """
-    with alone(settings) as (runner, registry):
+    with _held(settings, publishing) as (runner, registry):
         yield [model.version for model in runner.run(registry.leftovers(model_id))]
         # Before the lock is let go: a run that has not published is what others clean up.
         runner.run(registry.mark_published(model_id))
 
 
 @contextmanager
-def alone(settings: Settings) -> Iterator[tuple[asyncio.Runner, PostgresModels]]:
-    """Be the one process that writes to the index.
-
-    What is done in the block runs in the caller's thread, so that a signal which stops the
-    process is met there and what was half made is dropped before another may publish.
+def adder(settings: Settings) -> Iterator[list[Model]]:
+    """Be the one process that adds to versions which are published already, for a few seconds.
 
     Yields:
-        The registry, and what its calls are to be run with.
+        The versions that replicas keep open.
 
     Raises:
-        Conflict: another process is.
+        Conflict: another process publishes or adds.
         Unavailable: PostgreSQL did not answer.
     """
+    with _held(settings, adding) as (runner, registry):
+        yield runner.run(registry.openable())
+
+
+@contextmanager
+def _held(settings: Settings, lock: Lock) -> Iterator[tuple[asyncio.Runner, PostgresModels]]:
+    """The registry, and what its calls are to be run with, while the lock is held."""
     with asyncio.Runner() as runner:
-        held = _held(settings)
-        registry = runner.run(held.__aenter__())
+        holding = _locked(settings, lock)
+        registry = runner.run(holding.__aenter__())
         try:
             yield runner, registry
         finally:
-            runner.run(held.__aexit__(None, None, None))
+            runner.run(holding.__aexit__(None, None, None))
 
 
 @asynccontextmanager
-async def _held(settings: Settings) -> AsyncIterator[PostgresModels]:
-    async with pool(settings, patient=True) as engine, publishing(engine):
+async def _locked(settings: Settings, lock: Lock) -> AsyncIterator[PostgresModels]:
+    async with pool(settings, patient=True) as engine, lock(engine):
         yield PostgresModels(engine, utc_now)
