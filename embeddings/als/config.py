@@ -28,7 +28,7 @@ class AlsConfig(msgspec.Struct, frozen=True, kw_only=True):
     """How the penalty grows with the watches, 0 (not at all) to 1 (as they do); the paper's nu."""
     iterations: int = 8
     """Times that all users and then all videos are solved; 1 and up. Many fit noise."""
-    ridge: float = 20.0
+    ridge: float = 10.0
     """How strongly the content map is held back, above 0, for text vectors of length 1."""
     fade: float | None = None
     """Share of a history after which, counted from its newest, a watch says half as much in
