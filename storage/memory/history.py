@@ -75,6 +75,19 @@ class MemoryHistory:
             user_id, self._revisions[user_id], tuple(newest.values())[:recent], watched
         )
 
+    async def states_of(self, user_ids: Sequence[UserId], recent: int) -> dict[UserId, UserState]:
+        """As `state`, of those of `user_ids` that are known."""
+        found = {user_id: await self.state(user_id, recent) for user_id in user_ids}
+        return {user_id: state for user_id, state in found.items() if state is not None}
+
+    async def seen_since(self, since: datetime) -> list[UserId]:
+        """Users whose newest event is not older, the latest first."""
+        latest: dict[UserId, datetime] = {}
+        for row in self._rows.values():
+            latest[row.user_id] = max(row.occurred_at, latest.get(row.user_id, row.occurred_at))
+        recent = sorted((-at.timestamp(), user) for user, at in latest.items() if at >= since)
+        return [user for _, user in recent]
+
     async def popularity(self, since: datetime | None) -> list[PopularityRow]:
         """Counters that changed at or after `since` (None: all)."""
         added = tally(list(self._rows.values()))

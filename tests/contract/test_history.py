@@ -30,6 +30,10 @@ class Writer(Protocol):
 
 class Reader(Protocol):
     async def state(self, user_id: UserId, recent: int) -> UserState | None: ...
+    async def states_of(
+        self, user_ids: Sequence[UserId], recent: int
+    ) -> dict[UserId, UserState]: ...
+    async def seen_since(self, since: datetime) -> list[UserId]: ...
 
 
 Stores = tuple[Writer, Reader]
@@ -164,3 +168,41 @@ async def test_a_stream_is_by_user_and_time_within_its_half_open_span(stores: St
     end = START + timedelta(hours=3)
     assert await _events(writer, START, end) == [rows[3], rows[2], rows[0]]
     assert await _events(writer, end, None) == [rows[1], rows[4]]
+
+
+async def test_many_states_are_the_states_of_each(stores: Stores) -> None:
+    writer, reader = stores
+    rows = [
+        watch(f"{user}{number}", user, f"v{(number * step) % 7}", hours=number % 5)
+        for step, user in enumerate(["u1", "u2", "u10", "U1"], start=1)
+        for number in range(12)
+    ]
+    await writer.add_many(rows)
+    asked = [UserId(name) for name in ("u2", "nobody", "u10", "u1", "U1")]
+    found = await reader.states_of(asked, 4)
+    assert sorted(found) == ["U1", "u1", "u10", "u2"]
+    for user_id, state in found.items():
+        alone = await reader.state(user_id, 4)
+        assert alone is not None
+        assert (state.user_id, state.revision, state.recent) == (
+            alone.user_id,
+            alone.revision,
+            alone.recent,
+        )
+        assert state.watched.tolist() == alone.watched.tolist()
+    assert await reader.states_of([], 4) == {}
+
+
+async def test_users_seen_since_a_time_come_the_latest_first(stores: Stores) -> None:
+    writer, reader = stores
+    await writer.add_many(
+        [
+            watch("1", "old", "a", hours=0),
+            watch("2", "late", "a", hours=1),
+            watch("3", "late", "b", hours=9),
+            watch("4", "early", "b", hours=5),
+            watch("5", "also-late", "b", hours=9),
+        ]
+    )
+    assert await reader.seen_since(START + timedelta(hours=5)) == ["also-late", "late", "early"]
+    assert await reader.seen_since(START + timedelta(hours=10)) == []

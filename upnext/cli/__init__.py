@@ -33,6 +33,7 @@ COMMANDS = {
     "models": ("upnext.cli.models:models", "List, show, promote and roll back models."),
     "recommend": ("upnext.cli.recommend:recommend", "Show a user's list."),
     "similar": ("upnext.cli.recommend:similar", "Show videos similar to one."),
+    "batch": ("upnext.cli.batch:batch", "Make the lists of many users at once."),
 }
 
 

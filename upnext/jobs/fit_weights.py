@@ -64,7 +64,9 @@ def fit_weights(
     """
     draw = np.random.default_rng(seed)
     judged = _drawn(split, draw, most_users)
-    cases = asyncio.run(_cases(Past(facts, split, fitted.items, recent=recent), judged, fitted))
+    cases: list[_Case] = []
+    past = Past(facts, split, fitted.items, recent=recent)
+    asyncio.run(_meet(past, judged, fitted, cases))
     if not cases:
         return default, {}
     halved = draw.permutation(len(cases)) % 2
@@ -98,13 +100,12 @@ def _drawn(split: Split, draw: np.random.Generator, most: int) -> NDArray[np.int
     return draw.permutation(known)[:most]
 
 
-async def _cases(past: Past, judged: NDArray[np.int64], fitted: Fitted) -> list[_Case]:
-    """The candidates of these users as they were, of those that have a vector."""
+async def _meet(past: Past, judged: NDArray[np.int64], fitted: Fitted, cases: list[_Case]) -> None:
+    """Append the cases of these users as they were, of those that have a vector."""
     version = _version(fitted)
     exact = ExactSearch(lambda: [version], most_bytes=sys.maxsize)
     search = PageSearch(exact, remember=lambda name: name != f"videos_{version.version}")
     maker = maker_over(search, deadline_seconds=DEADLINE_SECONDS)
-    cases: list[_Case] = []
     for snapshot, asks in past.moments(judged):
         for start in range(0, len(asks), AT_ONCE):
             part = asks[start : start + AT_ONCE]
@@ -114,7 +115,6 @@ async def _cases(past: Past, judged: NDArray[np.int64], fitted: Fitted) -> list[
                 for one, ask in zip(found, part, strict=True)
                 if one.asker.vector is not None
             ]
-    return cases
 
 
 async def _gathered(maker: Maker, version: Version, snapshot: Snapshot, ask: Ask) -> Gathered:

@@ -1,0 +1,99 @@
+"""The use case of many users' lists at once, made as each of them would be made alone."""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import msgspec
+import structlog
+
+from api.maker import Made, maker_over
+from api.moment import Moment
+from api.page_search import PageSearch
+from api.schemas import Recommended
+from core.types import UserId, UserState
+from retrieval.ports import VectorSearch
+from retrieval.retriever import LONGEST_LIST
+
+# Nobody waits for one list of a page: what would be late for a request is worth waiting for here.
+DEADLINE_SECONDS = 60.0
+
+log = structlog.get_logger(__name__)
+
+
+class BulkStates(Protocol):
+    """User states from the truth, many at a time."""
+
+    async def states_of(self, user_ids: Sequence[UserId], recent: int) -> dict[UserId, UserState]:
+        """States with at most `recent` recent watches of those users that are known.
+
+        Raises:
+            Unavailable: PostgreSQL did not answer.
+        """
+        ...
+
+
+class Line(msgspec.Struct, frozen=True, kw_only=True):
+    """One user's list, a line of a batch's result."""
+
+    user_id: str
+    model_version: str | None
+    recommendations: tuple[Recommended, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class UserPage:
+    """Lists of some users and the states they are made from; `failed` says why others have none."""
+
+    lists: list[tuple[UserState, tuple[Recommended, ...]]]
+    failed: dict[UserId, str]
+
+
+class Batch:
+    """Makes lists for pages of users.
+
+    What several of them have in common is done once: the states are read together, the users'
+    vectors searched together, and what is like a video is remembered from page to page, so one of
+    these is for one moment of the catalogue.
+    """
+
+    def __init__(self, states: BulkStates, search: VectorSearch, *, recent: int) -> None:
+        self._states = states
+        self._recent = recent
+        together = PageSearch(search, remember=lambda name: name.startswith("content_"))
+        self._maker = maker_over(together, deadline_seconds=DEADLINE_SECONDS)
+
+    async def page(
+        self, user_ids: Sequence[UserId], moment: Moment, limit: int = LONGEST_LIST
+    ) -> UserPage:
+        """The first `limit` of each user's list.
+
+        A user nobody has heard of has no list, nor has one whose list something was missing from:
+        it would not be the one that the service gives.
+
+        Raises:
+            Unavailable: the users' states could not be read.
+        """
+        found = await self._states.states_of(user_ids, self._recent)
+        states = [found[user_id] for user_id in user_ids if user_id in found]
+        made = await asyncio.gather(
+            *(self._maker.personal(state.user_id, state, moment, limit) for state in states),
+            return_exceptions=True,
+        )
+        page = UserPage([], {user: "user_not_found" for user in user_ids if user not in found})
+        for state, one in zip(states, made, strict=True):
+            _sort_in(page, state, one)
+        return page
+
+
+def _sort_in(page: UserPage, state: UserState, made: Made | BaseException) -> None:
+    if isinstance(made, Exception):
+        log.error("A list could not be made.", user=state.user_id, exc_info=made)
+        page.failed[state.user_id] = f"internal: {made!r}"
+    elif isinstance(made, BaseException):
+        raise made
+    elif made.left_out:
+        page.failed[state.user_id] = f"made without {', '.join(sorted(made.left_out))}"
+    else:
+        page.lists.append((state, made.items))
