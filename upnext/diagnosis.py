@@ -121,7 +121,8 @@ def _catalogue(videos: int, *, lite: bool) -> Finding:
 
 def _model(version: str | None) -> Finding:
     if version is None:
-        return Finding("model", fine=False, detail="none is live", advice="`upnext train content`.")
+        advice = "`upnext train als`, or `train content` while few have watched anything."
+        return Finding("model", fine=False, detail="none is live", advice=advice)
     return Finding("model", fine=True, detail=f"{version} is live")
 
 

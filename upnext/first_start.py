@@ -23,6 +23,7 @@ from core.types import UserId
 from storage.embedded.privilege import child_setup
 from storage.model_status import RUN_STEPS
 from storage.postgres.engine import pool
+from storage.postgres.interactions import PostgresInteractions
 from storage.postgres.models import PostgresModels
 from storage.postgres.users import PostgresUsers
 from storage.postgres.videos import PostgresVideos
@@ -33,13 +34,15 @@ from upnext.signals import Stop
 
 STEP_STOP_SECONDS = 5.9  # with the servers' time below the 10 s that stopping may take
 POLL_SECONDS = 0.1
+MANY_WATCHES = 1_000  # fewer say little; repeats and videos that are not there say nothing
 
 
 @dataclass(frozen=True, slots=True)
 class Inventory:
-    """What is there: videos, whether a model is live, and a user to show a list of."""
+    """What is there: videos, watches to learn from, a live model, a user to show a list of."""
 
     videos: int
+    watched: bool
     model: bool
     user: UserId | None
 
@@ -53,7 +56,8 @@ async def _inventory(settings: Settings) -> Inventory:
     async with pool(settings, patient=True) as engine:
         videos = await PostgresVideos(engine).count()
         live = await PostgresModels(engine, utc_now).live()
-        return Inventory(videos, live is not None, await _first_user(engine))
+        watched = await PostgresInteractions(engine).at_least(MANY_WATCHES)
+        return Inventory(videos, watched, live is not None, await _first_user(engine))
 
 
 async def _first_user(engine: AsyncEngine) -> UserId | None:
@@ -79,8 +83,21 @@ def fill(settings: Settings, stop: Stop) -> None:
         _step(settings, stop, "import", "demo")
     if not inventory(settings).model:
         asyncio.run(_await_runs(settings, stop))
-    if not inventory(settings).model:
-        _step(settings, stop, "train", "content")
+    there = inventory(settings)
+    if not there.model:
+        _train(settings, stop, watched=there.watched)
+
+
+def _train(settings: Settings, stop: Stop, *, watched: bool) -> None:
+    """A model of what people watch, where they watched enough; it needs no more than texts."""
+    if watched:
+        try:
+            _step(settings, stop, "train", "als")
+        except SetupError:
+            console.print("There is no model of that, its reason is above. Making one of texts ...")
+        else:
+            return
+    _step(settings, stop, "train", "content")
 
 
 async def _await_runs(settings: Settings, stop: Stop) -> None:
