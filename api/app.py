@@ -23,6 +23,7 @@ from api.promotion import Promotion
 from api.recommender import Recommender
 from api.services import Services
 from api.states import States
+from api.warming import Warming
 from api.watching import Watching
 from core import logging
 from core.clock import utc_now
@@ -189,9 +190,24 @@ def _services(
         ),
         models=stores.models,
         promotion=Promotion(
-            stores.models, stores.search.collections, lacking=stores.replicas.lacking
+            stores.models,
+            stores.search.collections,
+            lacking=stores.replicas.lacking,
+            prepare=_warming(settings, stores, memory).prepare,
         ),
         health=HealthCheck(stores.probes),
         live=memory.live,
         ready=memory.follower.loaded.is_set,
+    )
+
+
+def _warming(settings: Settings, stores: Stores, memory: Memory) -> Warming:
+    return Warming(
+        users=stores.users,
+        cache=stores.cache,
+        live=memory.live,
+        index=stores.search,
+        moment=memory.moment,
+        recent=settings.state_recent,
+        exact_bytes=settings.exact_bytes,
     )

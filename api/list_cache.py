@@ -62,17 +62,23 @@ class ListCache:
         self, user_id: UserId, moment: Moment, revision: int, items: tuple[Recommended, ...]
     ) -> None:
         """Keep a list made from the state of `revision`; a cache that is away is only logged."""
-        entry = Entry(moment.now, moment.eligible_count(), items)
         try:
-            await self._cache.put_list(
-                user_id,
-                _field(moment),
-                revision,
-                _encoder.encode(entry),
-                moment.config.hard_age_seconds,
-            )
+            await self.keep(user_id, moment, revision, items)
         except Unavailable as error:
             log.warning("list_not_kept", reason=str(error))
+
+    async def keep(
+        self, user_id: UserId, moment: Moment, revision: int, items: tuple[Recommended, ...]
+    ) -> None:
+        """As `put`. Raises `Unavailable`."""
+        entry = Entry(moment.now, moment.eligible_count(), items)
+        await self._cache.put_list(
+            user_id,
+            _field(moment),
+            revision,
+            _encoder.encode(entry),
+            moment.config.hard_age_seconds,
+        )
 
 
 def _field(moment: Moment) -> str:

@@ -9,9 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.types import Hits, VideoId
+from embeddings.version import Version
+from retrieval.exact import ExactSearch
 from retrieval.ports import VectorSearch
 
 STEP = 64  # hits; those who ask for about as many are searched for together
+MOST_KEPT = 50_000  # vectors whose hits are remembered, some 2 kB each
 
 _Answer = asyncio.Future[Hits]
 
@@ -25,7 +28,11 @@ class PageSearch:
     """
 
     def __init__(
-        self, search: VectorSearch, *, remember: Callable[[str], bool] = lambda _: False
+        self,
+        search: VectorSearch,
+        *,
+        remember: Callable[[str], bool] = lambda _: False,
+        most_kept: int = MOST_KEPT,
     ) -> None:
         """Make a search.
 
@@ -33,9 +40,11 @@ class PageSearch:
             search: what is asked; its answer to a vector may not depend on those beside it.
             remember: says of a collection whether its hits are kept for the next who asks for the
                 same: worth it where many do, and right as long as nothing changes in it.
+            most_kept: of how many vectors, the last ones.
         """
         self._search = search
         self._remember = remember
+        self._most_kept = most_kept
         self._kept: dict[tuple[str, bytes], tuple[int, Hits]] = {}
         self._asked: defaultdict[tuple[str, int], dict[bytes, _Answer]] = defaultdict(dict)
         self._running: set[asyncio.Task[None]] = set()
@@ -78,9 +87,27 @@ class PageSearch:
             return
         for (vector, answer), hits in zip(answers.items(), found, strict=True):
             if self._remember(collection):
-                self._kept[collection, vector] = k, _lean(hits)
+                self._keep((collection, vector), k, hits)
             if not answer.done():
                 answer.set_result(hits)
+
+    def _keep(self, asked: tuple[str, bytes], k: int, hits: Hits) -> None:
+        self._kept[asked] = k, _lean(hits)
+        if len(self._kept) > self._most_kept:
+            del self._kept[next(iter(self._kept))]  # the oldest
+
+
+def for_pages(
+    version: Version, index: Callable[[], VectorSearch], *, most_bytes: int
+) -> VectorSearch:
+    """What to search a version with for many: exactly while its vectors fit, else the index."""
+    sizes = [
+        sum(part.vectors.nbytes for part in items.parts)
+        for items in (version.items, version.content)
+    ]
+    if max(sizes) > most_bytes:
+        return index()
+    return ExactSearch(lambda: [version], most_bytes=most_bytes)
 
 
 def _tell(answers: Iterable[_Answer], error: Exception) -> None:

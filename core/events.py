@@ -1,7 +1,7 @@
 """The events we publish: CloudEvents 1.0 in their structured JSON form."""
 
 from datetime import datetime
-from typing import Final
+from typing import Final, Literal
 
 import msgspec
 
@@ -41,11 +41,24 @@ class ModelTrainingCompleted(msgspec.Struct, frozen=True, kw_only=True, omit_def
     error: str | None = None
 
 
-Event = ModelTrainingStarted | ModelTrainingCompleted
+RefreshReason = Literal["promoted", "rolled_back", "scheduled"]
+
+
+class RecommendationsRefreshed(msgspec.Struct, frozen=True, kw_only=True):
+    """The lists of the `users` seen lately are there, made by this model."""
+
+    model_id: str
+    model_version: str
+    users: int
+    reason: RefreshReason
+
+
+Event = ModelTrainingStarted | ModelTrainingCompleted | RecommendationsRefreshed
 
 SUBJECTS: Final[dict[str, str]] = {
     "ModelTrainingStarted": "recs.model-training-started",
     "ModelTrainingCompleted": "recs.model-training-completed",
+    "RecommendationsRefreshed": "recs.recommendations-refreshed",
 }
 """Where on the bus each type goes."""
 

@@ -1,4 +1,4 @@
-"""Background work: events from the outbox to the bus, and sweeping what is no longer needed."""
+"""Background work: events to the bus, lists after a flip, sweeping what is no longer needed."""
 
 import asyncio
 import os
@@ -20,9 +20,11 @@ from storage import bus
 from storage.postgres.changes import PostgresChanges
 from storage.postgres.engine import pool
 from storage.postgres.outbox import PostgresOutbox
+from upnext.jobs.refresh import refresh
 from upnext.jobs.sweep import sweep
 
 RELAY_SECONDS = 0.5
+REFRESH_SECONDS = 1.0
 SWEEP_SECONDS = 60.0
 LONGEST_PAUSE_SECONDS = 300.0
 STOP_SECONDS = 1.5
@@ -62,7 +64,7 @@ async def _until_told(settings: Settings) -> None:
 
 
 async def work(settings: Settings, engine: AsyncEngine, publisher: bus.Bus) -> None:
-    """Relay, sweep and prune until cancelled."""
+    """Relay, refresh, sweep and prune until cancelled."""
     outbox, changes = PostgresOutbox(engine), PostgresChanges(engine)
 
     async def relay() -> None:
@@ -74,6 +76,11 @@ async def work(settings: Settings, engine: AsyncEngine, publisher: bus.Bus) -> N
         if swept.versions:
             _log.info("Swept old versions.", **msgspec.structs.asdict(swept))
 
+    async def refresh_lists() -> None:
+        refreshed = await refresh(settings, engine)
+        if refreshed is not None:
+            _log.info("Lists are made by the live version.", **msgspec.structs.asdict(refreshed))
+
     async def prune() -> None:
         before = utc_now() - NEWS_KEPT
         await changes.prune(before)
@@ -82,6 +89,7 @@ async def work(settings: Settings, engine: AsyncEngine, publisher: bus.Bus) -> N
     async with asyncio.TaskGroup() as group:
         group.create_task(repeat("outbox relay", relay, RELAY_SECONDS))
         group.create_task(repeat("sweep", sweep_versions, SWEEP_SECONDS))
+        group.create_task(repeat("refreshing lists", refresh_lists, REFRESH_SECONDS))
         group.create_task(repeat("pruning", prune, SWEEP_SECONDS))
 
 

@@ -170,7 +170,7 @@ class PostgresModels(PostgresRuns):
         flipped = await connection.execute(
             update(models)
             .where(models.c.id == model_id)
-            .values(status="live", promoted_at=now, retired_at=None, **values)
+            .values(status="live", promoted_at=now, retired_at=None, refreshed_at=None, **values)
             .returning(models)
         )
         await note(connection, Change("model", (model_id,)))

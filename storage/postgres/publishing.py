@@ -9,8 +9,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from core.errors import Conflict, Unavailable
 from storage.postgres.errors import mapped
 
-# A publisher whose machine died without a word is found out within 25 s.
-_KEEPALIVE = (
+# For connections that hold a lock: one whose machine died without a word is found out in 25 s.
+KEEPALIVE = (
     text("SET tcp_keepalives_idle = 10"),
     text("SET tcp_keepalives_interval = 5"),
     text("SET tcp_keepalives_count = 3"),
@@ -56,7 +56,7 @@ async def _holding(engine: AsyncEngine, *locks: TextClause) -> AsyncIterator[Non
     try:
         with mapped():
             connection = await connection.execution_options(isolation_level="AUTOCOMMIT")
-            for setting in _KEEPALIVE:
+            for setting in KEEPALIVE:
                 await connection.execute(setting)
             for lock in locks:
                 if not await connection.scalar(lock):

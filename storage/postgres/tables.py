@@ -140,7 +140,7 @@ models = Table(
     Column("error", Text),
     Column("previous_id", _id(), ForeignKey("models.id")),
     Column("live_reason", Text),  # how it came to be live the last time
-    Column("refreshed_at", _time()),  # when all lists were made anew for that
+    Column("refreshed_at", _time()),  # when all lists had been made anew since, null before
 )
 Index(
     "models_one_live",

@@ -13,22 +13,20 @@ from click.testing import CliRunner
 
 from api.maker import maker_over
 from api.moment import Moment
-from core.clock import utc_now
 from core.errors import Conflict, SetupError, UpnextError
 from core.settings import Settings, child_environment, load
 from core.types import Interaction, RankingConfig, UserId
-from embeddings.version import Version, open_version, write_version
+from embeddings.version import Version, open_version
 from retrieval.catalogue import Catalogue
 from retrieval.exact import ExactSearch
 from storage.artifacts import artifact_store
 from storage.postgres.engine import pool
 from storage.postgres.interactions import PostgresInteractions
-from storage.postgres.models import PostgresModels
 from storage.postgres.users import PostgresUsers
 from storage.postgres.videos import PostgresVideos
-from tests.catalogues import NOW, fitted_of, random_vectors, video
+from tests.catalogues import NOW
 from tests.histories import watch
-from tests.served import STEPS
+from tests.stored import store_live, store_videos
 from upnext.cli import main
 from upnext.jobs.batch import PAGE, Summary, batch
 
@@ -36,7 +34,6 @@ pytestmark = [pytest.mark.integration, pytest.mark.timeout(120)]
 
 NAMES = [f"v{number:03}" for number in range(200)]
 USERS = [f"u{number:04}" for number in range(PAGE + 44)]  # a page and some
-REVISION = "r1"
 
 
 @pytest.fixture
@@ -58,22 +55,9 @@ def version(settings: Settings) -> str:
 
 async def _fill(settings: Settings) -> str:
     async with pool(settings) as engine:
-        videos = [video(name, "drama", age_days=row) for row, name in enumerate(NAMES)]
-        await PostgresVideos(engine).upsert_many(videos)
+        await store_videos(engine, NAMES)
         await PostgresInteractions(engine).add_many(_watches())
-        registry = PostgresModels(engine, utc_now)
-        model, token = await registry.create("content", {"content_revision": REVISION})
-        write_version(
-            artifact_store(settings.artifacts_url or ""),
-            fitted_of(NAMES, random_vectors(len(NAMES))),
-            version=model.version,
-            model_type="content",
-            content_revision=REVISION,
-            created_at=utc_now(),
-        )
-        for status in STEPS:
-            await registry.update(model.id, token, status=status)
-        return (await registry.promote(model.id)).version
+        return (await store_live(settings, engine, NAMES)).version
 
 
 def _watches() -> list[Interaction]:

@@ -78,6 +78,15 @@ async def test_a_vector_that_several_ask_for_is_searched_once_and_may_be_remembe
     assert len(counted.asked) == 4
 
 
+async def test_only_so_many_are_remembered_the_last_ones() -> None:
+    counted = Counted()
+    search = PageSearch(counted, remember=lambda _: True, most_kept=2)
+    a, b, c = (row[np.newaxis] for row in random_vectors(3))
+    for vector in (a, b, c, c, b, a):
+        await search.search(TEXTS, vector, 5)
+    assert len(counted.asked) == 4  # a was forgotten for c
+
+
 async def test_all_who_ask_hear_that_the_index_is_away_and_the_next_find_it_back() -> None:
     counted = Counted()
     search = PageSearch(counted, remember=lambda _: True)

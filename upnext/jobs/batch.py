@@ -22,8 +22,6 @@ from core.errors import Conflict, SetupError, UpnextError
 from core.settings import Settings
 from core.types import UserId
 from embeddings.version import open_version
-from retrieval.build import Build
-from retrieval.snapshot import Snapshot
 from storage.artifacts import artifact_store
 from storage.postgres.configs import PostgresConfigs
 from storage.postgres.engine import pool
@@ -32,6 +30,7 @@ from storage.postgres.users import PostgresUsers
 from storage.postgres.videos import PostgresVideos
 from upnext.jobs import batch_worker
 from upnext.jobs.batch_worker import Done, Ground
+from upnext.jobs.snapshots import snapshot_of
 
 PAGE = 256  # users; their vectors are searched for together
 AHEAD = 3  # pages a process may be ahead of the file
@@ -115,20 +114,11 @@ async def _ground(settings: Settings, engine: AsyncEngine, limit: int, now: date
         settings=settings,
         version=model.version,
         config=await PostgresConfigs(engine).current(),
-        snapshot=await _snapshot(PostgresVideos(engine)),
+        snapshot=await snapshot_of(PostgresVideos(engine)),
         now=now,
         limit=limit,
         parent=os.getpid(),
     )
-
-
-async def _snapshot(videos: PostgresVideos) -> Snapshot:
-    build = Build()
-    async for page in videos.stream():
-        build.add(page)
-    made = build.snapshot(await videos.popularity(None))
-    made.precompute()
-    return made
 
 
 async def _everybody(engine: AsyncEngine) -> AsyncIterator[Sequence[UserId]]:

@@ -13,17 +13,16 @@ import msgspec
 
 from api.batch import Batch, Line, UserPage
 from api.moment import Moment
+from api.page_search import for_pages
 from core import logging as logs
 from core.errors import Unavailable
 from core.settings import Settings
 from core.types import RankingConfig, UserId
-from embeddings.version import Version, open_version
-from retrieval.exact import ExactSearch
+from embeddings.version import open_version
 from retrieval.ports import VectorSearch
 from retrieval.snapshot import Snapshot
 from storage.artifacts import artifact_store
 from storage.embedded.privilege import die_with_parent
-from storage.milvus import MilvusSearch
 from storage.postgres.engine import connect
 from storage.postgres.users import PostgresUsers
 
@@ -65,7 +64,7 @@ class Worker:
         self._limit = ground.limit
         self._batch = Batch(
             PostgresUsers(connect(settings, patient=True)),
-            search_for(settings, version),
+            for_pages(version, lambda: _index(settings), most_bytes=settings.exact_bytes),
             recent=settings.state_recent,
         )
         self._moment = Moment(
@@ -103,14 +102,10 @@ class Worker:
             await asyncio.sleep(PAUSE_SECONDS)
 
 
-def search_for(settings: Settings, version: Version) -> VectorSearch:
-    """Exact search while the vectors fit `UPNEXT_EXACT_BYTES`, else the index."""
-    sizes = [
-        sum(part.vectors.nbytes for part in items.parts)
-        for items in (version.items, version.content)
-    ]
-    if settings.index == "exact" or max(sizes) <= settings.exact_bytes:
-        return ExactSearch(lambda: [version], most_bytes=settings.exact_bytes)
+def _index(settings: Settings) -> VectorSearch:
+    # 100 MB a process, and a second: only where it is asked.
+    from storage.milvus import MilvusSearch  # noqa: PLC0415
+
     return MilvusSearch.of(settings)
 
 

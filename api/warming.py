@@ -1,0 +1,146 @@
+"""The use case of lists that are there before they are asked for."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Protocol
+
+import structlog
+
+from api.batch import Batch, BulkStates
+from api.list_cache import ListCache
+from api.moment import Moment
+from api.page_search import for_pages
+from api.ports import UserCache
+from core.types import Model, UserId
+from retrieval.live import LiveModel
+from retrieval.ports import VectorSearch
+from retrieval.retriever import LONGEST_LIST
+
+# Users of a page. Their lists are made in one go, for which whoever else uses the event loop waits.
+PAGE = 4
+LATELY = timedelta(hours=1)
+
+log = structlog.get_logger(__name__)
+
+
+class SeenUsers(BulkStates, Protocol):
+    """Users by when they were here last, and their states."""
+
+    async def seen_since(self, since: datetime) -> list[UserId]:
+        """Users whose newest event is not older, the latest first. Raises `Unavailable`."""
+        ...
+
+
+@dataclass(slots=True)
+class Warmed:
+    """How many users' lists are there now, made or kept from before, and how many could not be."""
+
+    there: int = 0
+    failed: int = 0
+
+
+class Warmer:
+    """Makes and keeps what the service would make and keep if these users asked now."""
+
+    def __init__(
+        self, users: BulkStates, lists: ListCache, search: VectorSearch, *, recent: int
+    ) -> None:
+        self._lists = lists
+        self._batch = Batch(users, search, recent=recent)
+
+    async def warm(
+        self,
+        user_ids: Sequence[UserId],
+        moment: Moment,
+        *,
+        page: int = PAGE,
+        go_on: Callable[[], Awaitable[bool]] | None = None,
+    ) -> Warmed:
+        """Make the lists that are not there, and rest as long after each page as it took.
+
+        Args:
+            user_ids: whose lists, the most urgent first.
+            moment: the version, catalogue and time they are made for.
+            page: how many are made together.
+            go_on: asked before each page; False ends it.
+
+        Raises:
+            Unavailable: the users' states could not be read, or lists not kept.
+        """
+        warmed = Warmed()
+        for start in range(0, len(user_ids), page):
+            if go_on is not None and not await go_on():
+                break
+            began = time.monotonic()
+            await self._page(user_ids[start : start + page], moment, warmed)
+            await asyncio.sleep(time.monotonic() - began)
+        return warmed
+
+    async def _page(self, user_ids: Sequence[UserId], moment: Moment, warmed: Warmed) -> None:
+        kept = await asyncio.gather(*(self._fresh(user_id, moment) for user_id in user_ids))
+        missing = [user_id for user_id, is_kept in zip(user_ids, kept, strict=True) if not is_kept]
+        made = await self._batch.page(missing, moment) if missing else None
+        lists = made.lists if made else []
+        await asyncio.gather(
+            *(
+                self._lists.keep(state.user_id, moment, state.revision, items)
+                for state, items in lists
+            )
+        )
+        warmed.there += sum(kept) + len(lists)
+        warmed.failed += len(missing) - len(lists)
+
+    async def _fresh(self, user_id: UserId, moment: Moment) -> bool:
+        hit = await self._lists.get(user_id, moment, LONGEST_LIST)
+        return hit is not None and not hit.stale
+
+
+class Warming:
+    """What is made ready for a model that is about to go live: `api.promotion.Prepare`."""
+
+    def __init__(
+        self,
+        *,
+        users: SeenUsers,
+        cache: UserCache,
+        live: LiveModel,
+        index: VectorSearch,
+        moment: Callable[[], Moment],
+        recent: int,
+        exact_bytes: int,
+    ) -> None:
+        self._users = users
+        self._lists = ListCache(cache)
+        self._live = live
+        self._index = index
+        self._moment = moment
+        self._recent = recent
+        self._exact_bytes = exact_bytes
+
+    async def prepare(self, model: Model) -> None:
+        """Keep the lists that it gives to the users of the last hour, the latest first.
+
+        May be cancelled at any time: what is made by then is kept. Nothing is done where the
+        version is not open or the catalogue not read.
+
+        Raises:
+            Unavailable: the users could not be read, or lists not kept.
+        """
+        version, now = self._live.get(model.version), self._moment()
+        if version is None or not now.loaded:
+            log.info("Nothing is prepared: the version is not open here.", version=model.version)
+            return
+        moment = replace(now, live=version, live_missing=None)
+        search = for_pages(version, lambda: self._index, most_bytes=self._exact_bytes)
+        warmer = Warmer(self._users, self._lists, search, recent=self._recent)
+        users = await self._users.seen_since(moment.now - LATELY)
+        warmed = await warmer.warm(users, moment)
+        log.info(
+            "The latest users' lists are prepared.",
+            version=model.version,
+            lists=warmed.there,
+            failed=warmed.failed,
+        )
