@@ -15,22 +15,27 @@ def merge(
     """Each allowed video once, at most `quotas` of each source, in the order of `found`.
 
     The first source that found a video keeps the credit, the highest similarity counts. What is
-    unknown, not eligible, watched or excluded is dropped here whatever the source let through.
+    unknown, not eligible, watched or excluded is dropped here whatever the source let through; it
+    would only have taken the place of another.
     """
-    pool = [candidate for part in found.values() for candidate in part]
-    allowed = query.allows(query.snapshot.rows([candidate.video_id for candidate in pool]))
-    room = dict(quotas)
     merged: dict[VideoId, Candidate] = {}
-    for candidate in compress(pool, allowed.tolist()):
-        video_id, source = candidate.video_id, candidate.source
-        first = merged.get(video_id)
-        if first is not None:
-            if candidate.similarity > first.similarity:
-                merged[video_id] = Candidate(video_id, first.source, candidate.similarity)
-        elif room[source]:
-            room[source] -= 1
-            merged[video_id] = candidate
-    return list(merged.values())
+    for source, part in found.items():
+        _take_in(merged, part, quotas[source])
+    allowed = query.allows(query.snapshot.rows(list(merged)))
+    return list(compress(merged.values(), allowed.tolist()))
+
+
+def _take_in(merged: dict[VideoId, Candidate], part: Sequence[Candidate], room: int) -> None:
+    for candidate in part:
+        first = merged.get(candidate.video_id)
+        if first is None:
+            if room:
+                room -= 1
+                merged[candidate.video_id] = candidate
+            elif candidate.similarity == 0:
+                return  # best first: nobody after it has a place or a similarity to tell
+        elif candidate.similarity > first.similarity:
+            merged[first.video_id] = Candidate(first.video_id, first.source, candidate.similarity)
 
 
 def filled(first: Sequence[Candidate], more: Sequence[Candidate], to: int) -> list[Candidate]:
