@@ -30,7 +30,13 @@ LAST_WORD_SECONDS = 60.0
 STOPPED_WORD_SECONDS = 2.0  # who stops us may not wait for long
 LINE_BYTES = 1_000_000
 STEPS = tuple(RUN_STEPS)
-OFFLINE = {"HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false"}
+OFFLINE = {
+    "HF_HUB_OFFLINE": "1",
+    "TOKENIZERS_PARALLELISM": "false",
+    # Threads that spin while they wait take the cores from the service, and from each other: beside
+    # a busy one ALS took ten times as long.
+    "OMP_WAIT_POLICY": "passive",
+}
 
 OnProgress = Callable[[Progress], None]
 log = structlog.get_logger(__name__)
