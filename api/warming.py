@@ -59,7 +59,9 @@ class Warmer:
         page: int = PAGE,
         go_on: Callable[[], Awaitable[bool]] | None = None,
     ) -> Warmed:
-        """Make the lists that are not there, and rest as long after each page as it took.
+        """Make the lists that are not there.
+
+        After each page the event loop is left to others for as long as the page held it up.
 
         Args:
             user_ids: whose lists, the most urgent first.
@@ -74,9 +76,9 @@ class Warmer:
         for start in range(0, len(user_ids), page):
             if go_on is not None and not await go_on():
                 break
-            began = time.monotonic()
+            began = time.thread_time()
             await self._page(user_ids[start : start + page], moment, warmed)
-            await asyncio.sleep(time.monotonic() - began)
+            await asyncio.sleep(time.thread_time() - began)
         return warmed
 
     async def _page(self, user_ids: Sequence[UserId], moment: Moment, warmed: Warmed) -> None:
