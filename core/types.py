@@ -150,7 +150,7 @@ class RankingConfig(msgspec.Struct, frozen=True, kw_only=True):
     version: int = 1
     preset: Literal["model", "seed"] = "model"
     weights: Weights | None = None
-    diversity: float = 0.05
+    diversity: float = 0.1
     creator_cap: int = 3
     candidates: int = 300
     soft_age_seconds: int = 600

@@ -18,7 +18,7 @@ from ranking.fit import EXPLORATION
 from retrieval.build import Build
 from retrieval.snapshot import Snapshot
 from tests.catalogues import DIM, NOW, random_vectors, video
-from upnext.jobs.fit_weights import fit_weights
+from upnext.jobs.fit_weights import clearly_better, fit_weights
 
 pytestmark = pytest.mark.unit
 
@@ -114,6 +114,18 @@ def test_the_default_stays_where_too_little_is_known() -> None:
     weights, metrics = find(by_taste(users=60))
     assert weights == DEFAULT
     assert metrics["ndcg@10:list"] == metrics["ndcg@10:default"] > 0
+
+
+def test_the_default_stays_only_where_it_is_better_by_more_than_chance() -> None:
+    draw = np.random.default_rng(5)
+    gains = draw.random(400)
+    assert clearly_better(gains + 0.1, gains)
+    assert not clearly_better(gains, gains)
+    assert not clearly_better(gains, gains + 0.1)
+    noise = draw.normal(size=400)
+    noise -= noise.mean()
+    assert not clearly_better(gains + noise + 0.02, gains)  # standard error 0.05
+    assert clearly_better(gains + noise + 0.08, gains)
 
 
 def test_at_most_so_many_users_are_judged() -> None:

@@ -71,17 +71,23 @@ def fit_weights(
         return default, {}
     halved = draw.permutation(len(cases)) % 2
     found, kept = _judge(cases, halved, default, fitted.items)
-    better = found[:, 0].mean() >= kept[:, 0].mean()
-    lists = found if better else kept
+    stays = clearly_better(kept[:, 0], found[:, 0])
+    lists = kept if stays else found
     mine = replace(split, users=split.users[judged], targets=split.targets[judged])
     alone = evaluate(mine, fitted.items.vectors, fitted.encoder, recent)
-    return fit(_examples(cases), default) if better else default, {
+    return default if stays else fit(_examples(cases), default), {
         "ndcg@10:list": float(lists[:, 0].mean()),
         "recall@10:list": float(lists[:, 1].mean()),
         "ndcg@10:default": float(kept[:, 0].mean()),
         "ndcg@10:retrieval": alone["ndcg@10"],
         "recall:candidates": float(np.mean([case.watched != MISSING for case in cases])),
     }
+
+
+def clearly_better(gains: NDArray[np.float64], others: NDArray[np.float64]) -> bool:
+    """Whether gains of the same users, (n,), are higher by more than the error of the mean."""
+    difference = gains - others
+    return bool(difference.mean() > difference.std() / np.sqrt(len(difference)))
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ _DIVERSITY = """
 def upgrade() -> None:
     op.execute("ALTER TABLE models ADD COLUMN live_reason text")
     op.execute("ALTER TABLE models ADD COLUMN refreshed_at timestamptz")
-    op.execute(_DIVERSITY.format(value=0.05))
+    op.execute(_DIVERSITY.format(value=0.1))
 
 
 def downgrade() -> None:
