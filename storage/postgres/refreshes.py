@@ -9,11 +9,11 @@ from sqlalchemy import func, text, update
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from core.events import RecommendationsRefreshed, RefreshReason
+from storage.postgres.advisory import lock_connection
 from storage.postgres.engine import transaction
 from storage.postgres.errors import mapped
 from storage.postgres.model_rows import live_row
 from storage.postgres.outbox import append
-from storage.postgres.publishing import KEEPALIVE
 from storage.postgres.tables import models
 
 _LOCK = text("SELECT pg_try_advisory_lock(hashtext('upnext refresh'))")
@@ -55,18 +55,10 @@ class PostgresRefreshes:
         Raises:
             Unavailable: the server did not answer.
         """
-        with mapped():
-            connection = await self._engine.connect()
-        try:
+        async with lock_connection(self._engine) as connection:
             with mapped():
-                connection = await connection.execution_options(isolation_level="AUTOCOMMIT")
-                for setting in KEEPALIVE:
-                    await connection.execute(setting)
                 mine = bool(await connection.scalar(_LOCK))
             yield mine
-        finally:
-            await connection.invalidate()  # back in the pool it would keep its lock
-            await connection.close()
 
     async def done(self, due: Due, users: int) -> bool:
         """Record that it was done, and tell others in the same transaction.

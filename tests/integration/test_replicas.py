@@ -72,10 +72,28 @@ async def other(database_url: str) -> AsyncIterator[AsyncEngine]:
     await engine.dispose()
 
 
-async def test_one_publishes_at_a_time(engine: AsyncEngine, other: AsyncEngine) -> None:
+async def test_one_publishes_at_a_time_and_the_next_has_its_turn_then(
+    engine: AsyncEngine, other: AsyncEngine, database_url: str
+) -> None:
+    began = asyncio.Event()
+
+    async def publish() -> None:
+        async with publishing(other):
+            began.set()
+
     async with publishing(engine):
-        with pytest.raises(Conflict, match="being published"):
-            async with publishing(other):
+        second = asyncio.create_task(publish())
+        await asyncio.to_thread(eventually, lambda: asyncio.run(_somebody_waits(database_url)))
+        assert not began.is_set()
+    async with asyncio.timeout(10):
+        await second
+    assert began.is_set()
+
+
+async def test_the_wait_for_who_publishes_ends(engine: AsyncEngine, other: AsyncEngine) -> None:
+    async with publishing(engine):
+        with pytest.raises(Conflict, match="being published all the while"):
+            async with publishing(other, turn_seconds=0.01):
                 pytest.fail("two publish")
     async with publishing(other):
         pass
@@ -95,9 +113,6 @@ async def test_who_publishes_waits_for_who_adds(
         publisher = asyncio.create_task(publish())
         await asyncio.to_thread(eventually, lambda: asyncio.run(_somebody_waits(database_url)))
         assert not began.is_set()
-        with pytest.raises(Conflict):  # and not for who waits already
-            async with publishing(engine):
-                pytest.fail("two publish")
     async with asyncio.timeout(10):
         await began.wait()
     with pytest.raises(Conflict):
@@ -177,7 +192,7 @@ async def test_a_killed_publisher_lets_go(engine: AsyncEngine, database_url: str
         assert holder.stdout is not None
         assert await holder.stdout.readline() == b"held\n"
         with pytest.raises(Conflict):
-            async with publishing(engine):
+            async with publishing(engine, turn_seconds=0.01):
                 pytest.fail("two publish")
         holder.send_signal(signal.SIGKILL)
         await holder.wait()
@@ -191,7 +206,7 @@ async def test_a_killed_publisher_lets_go(engine: AsyncEngine, database_url: str
 async def _free(url: str) -> bool:
     async with pool(load({"postgres_url": url})) as engine:
         try:
-            async with publishing(engine):
+            async with publishing(engine, turn_seconds=0.01):
                 return True
         except Conflict:
             return False

@@ -20,6 +20,8 @@ Lock = Callable[[AsyncEngine], AbstractAsyncContextManager[None]]
 def publisher(settings: Settings, model_id: str) -> Iterator[list[str]]:
     """Be the one process that publishes, for this run; a block that ends well has published.
 
+    Waits for its turn, not for ever (`storage.postgres.publishing.TURN_SECONDS`).
+
     What is done in the block runs in the caller's thread, so that a signal which stops the
     process is met there and what was half made is dropped before another may publish.
 
@@ -27,7 +29,7 @@ def publisher(settings: Settings, model_id: str) -> Iterator[list[str]]:
         The versions of which collections may be left that nobody will ever search.
 
     Raises:
-        Conflict: another process publishes, or the run was given up.
+        Conflict: another process still publishes, or the run was given up.
         Unavailable: PostgreSQL did not answer.
     """
     with _held(settings, publishing) as (runner, registry):

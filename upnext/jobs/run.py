@@ -113,5 +113,6 @@ def _publication(version: str, fitted: Fitted, data: Data, recent: int) -> Publi
 
 
 def _publish(settings: Settings, model_id: str, what: Publication, tell: Tell) -> None:
+    tell("publishing", "publishing", 0.0, "waiting until no other run publishes")
     with publisher(settings, model_id) as dead, closing(MilvusWriter.of(settings)) as writer:
         publish(writer, what, dead, lambda *at: tell("publishing", "publishing", *at))
