@@ -114,7 +114,7 @@ class Maker:
         return Made(moment.shown(ranked), _left_out(found))
 
     async def like(self, video_id: VideoId, moment: Moment) -> Made:
-        """Videos like one of the snapshot; the score is the cosine of their texts' vectors."""
+        """Videos like one of the snapshot; the score is the likeness that `SimilarVideos` gives."""
         query = Query(
             snapshot=moment.snapshot,
             now=moment.now,

@@ -53,15 +53,18 @@ class PageSearch:
         """See `retrieval.ports.VectorSearch.search`."""
         rows = np.ascontiguousarray(vectors, dtype=np.float32)
         asked = [row.tobytes() for row in rows]
-        missing = [row for row in asked if not self._knows(collection, row, k)]
+        known = {row: hits for row in asked if (hits := self._known(collection, row, k))}
+        missing = [row for row in asked if row not in known]
         # Shielded: others may wait for the same, whatever becomes of this one.
         waits = [asyncio.shield(self._promise(collection, row, k)) for row in missing]
-        told = dict(zip(missing, await asyncio.gather(*waits), strict=True))
-        found = [told[row] if row in told else self._kept[collection, row][1] for row in asked]
+        told = known | dict(zip(missing, await asyncio.gather(*waits), strict=True))
+        found = [told[row] for row in asked]
         return [Hits(hits.ids[:k], hits.scores[:k], hits.without) for hits in found]
 
-    def _knows(self, collection: str, vector: bytes, k: int) -> bool:
-        return (kept := self._kept.get((collection, vector))) is not None and k <= kept[0]
+    def _known(self, collection: str, vector: bytes, k: int) -> Hits | None:
+        """The kept hits of a vector if they are enough; taken now, since they may be let go."""
+        kept_k, hits = self._kept.get((collection, vector), (0, None))
+        return hits if k <= kept_k else None
 
     def _promise(self, collection: str, vector: bytes, k: int) -> _Answer:
         """The hits of a vector, once they are there."""
@@ -92,6 +95,8 @@ class PageSearch:
                 answer.set_result(hits)
 
     def _keep(self, asked: tuple[str, bytes], k: int, hits: Hits) -> None:
+        if k <= self._kept.get(asked, (0, None))[0]:
+            return  # another answer, with more of them, came first
         self._kept[asked] = k, _lean(hits)
         if len(self._kept) > self._most_kept:
             del self._kept[next(iter(self._kept))]  # the oldest
@@ -101,11 +106,7 @@ def for_pages(
     version: Version, index: Callable[[], VectorSearch], *, most_bytes: int
 ) -> VectorSearch:
     """What to search a version with for many: exactly while its vectors fit, else the index."""
-    sizes = [
-        sum(part.vectors.nbytes for part in items.parts)
-        for items in (version.items, version.content)
-    ]
-    if max(sizes) > most_bytes:
+    if max(version.items.nbytes, version.content.nbytes) > most_bytes:
         return index()
     return ExactSearch(lambda: [version], most_bytes=most_bytes)
 

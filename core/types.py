@@ -97,7 +97,11 @@ class Hits:
 # Hundreds are made for each list: a Struct takes a sixth of a dataclass's time, and the garbage
 # collector need not follow it.
 class Candidate(msgspec.Struct, frozen=True, gc=False):
-    """A video that a source proposes. `similarity` is cosine to the query, 0 where none applies."""
+    """A video that a source proposes.
+
+    `similarity` is the source's own measure of likeness, 0 where it has none; measures of different
+    sources do not compare, and the re-ranker takes its own.
+    """
 
     video_id: VideoId
     source: Source

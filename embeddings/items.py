@@ -44,6 +44,11 @@ class ItemVectors:
         return sum(len(part) for part in self.parts)
 
     @property
+    def nbytes(self) -> int:
+        """What all vectors take, the tail's too."""
+        return sum(part.vectors.nbytes for part in self.parts)
+
+    @property
     def parts(self) -> "tuple[ItemVectors, ...]":
         """These vectors without their tail, then the tail if there is one."""
         if self.tail is None:

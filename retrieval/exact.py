@@ -56,7 +56,7 @@ class ExactSearch:
         raise Unavailable(INDEX, f"No version with {collection} is open.")
 
     def _bounded(self, collection: str, items: ItemVectors) -> ItemVectors:
-        size = sum(part.vectors.nbytes for part in items.parts)
+        size = items.nbytes
         if size > self._most_bytes:
             raise Unavailable(
                 INDEX,

@@ -14,9 +14,9 @@ def merge(
 ) -> list[Candidate]:
     """Each allowed video once, at most `quotas` of each source, in the order of `found`.
 
-    The first source that found a video keeps the credit, the highest similarity counts. What is
-    unknown, not eligible, watched or excluded is dropped here whatever the source let through; it
-    would only have taken the place of another.
+    The first source that found a video keeps the credit. What is unknown, not eligible, watched or
+    excluded is dropped here whatever the source let through; it would only have taken the place of
+    another.
     """
     merged: dict[VideoId, Candidate] = {}
     for source, part in found.items():
@@ -27,15 +27,12 @@ def merge(
 
 def _take_in(merged: dict[VideoId, Candidate], part: Sequence[Candidate], room: int) -> None:
     for candidate in part:
-        first = merged.get(candidate.video_id)
-        if first is None:
-            if room:
-                room -= 1
-                merged[candidate.video_id] = candidate
-            elif candidate.similarity == 0:
-                return  # best first: nobody after it has a place or a similarity to tell
-        elif candidate.similarity > first.similarity:
-            merged[first.video_id] = Candidate(first.video_id, first.source, candidate.similarity)
+        if candidate.video_id in merged:
+            continue
+        if not room:
+            return
+        room -= 1
+        merged[candidate.video_id] = candidate
 
 
 def filled(first: Sequence[Candidate], more: Sequence[Candidate], to: int) -> list[Candidate]:

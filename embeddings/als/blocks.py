@@ -50,10 +50,11 @@ def blocks(matrix: Sparse, factors: int, device: str) -> list[Block]:
     counts = matrix.counts
     order = np.argsort(counts, kind="stable")
     order = order[counts[order] > 0]
+    lengths = counts[order]
     made = []
     start = 0
     while start < len(order):
-        end = _end(counts[order], start, factors)
+        end = _end(lengths, start, factors)
         made.append(_block(matrix, order[start:end], device))
         start = end
     return made

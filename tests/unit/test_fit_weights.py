@@ -116,6 +116,12 @@ def test_the_default_stays_where_too_little_is_known() -> None:
     assert metrics["ndcg@10:list"] == metrics["ndcg@10:default"] > 0
 
 
+def test_the_default_stays_where_halves_are_too_few_to_judge_by() -> None:
+    weights, metrics = find(by_taste(users=160))  # enough to fit to all of them
+    assert weights == DEFAULT
+    assert metrics["ndcg@10:list"] == metrics["ndcg@10:default"] > 0
+
+
 def test_the_default_stays_only_where_it_is_better_by_more_than_chance() -> None:
     draw = np.random.default_rng(5)
     gains = draw.random(400)

@@ -87,6 +87,17 @@ async def test_only_so_many_are_remembered_the_last_ones() -> None:
     assert len(counted.asked) == 4  # a was forgotten for c
 
 
+async def test_what_is_let_go_while_others_are_searched_for_is_told_all_the_same() -> None:
+    counted = Counted()
+    search = PageSearch(counted, remember=lambda _: True, most_kept=2)
+    users = random_vectors(6)
+    await search.search(TEXTS, users[:2], 5)
+    found = await search.search(TEXTS, users, 5)  # the four new ones drive the first two out
+    assert [hits.ids for hits in found] == [
+        hits.ids for hits in await counted.alone.search(TEXTS, users, 5)
+    ]
+
+
 async def test_all_who_ask_hear_that_the_index_is_away_and_the_next_find_it_back() -> None:
     counted = Counted()
     search = PageSearch(counted, remember=lambda _: True)

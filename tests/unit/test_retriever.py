@@ -77,7 +77,7 @@ def names_of(candidates: Sequence[Candidate]) -> list[str]:
     return [candidate.video_id for candidate in candidates]
 
 
-def test_merge_gives_credit_to_the_first_and_keeps_the_best_similarity() -> None:
+def test_merge_gives_credit_to_the_first() -> None:
     found: dict[Source, list[Candidate]] = {
         "nearest": [Candidate(VideoId("v001"), "nearest", 0.3)],
         "similar": [
@@ -87,7 +87,7 @@ def test_merge_gives_credit_to_the_first_and_keeps_the_best_similarity() -> None
         "popular": [Candidate(VideoId("v002"), "popular", 0.0)],
     }
     assert merge(found, Query(SNAPSHOT, NOW), PLENTY) == [
-        Candidate(VideoId("v001"), "nearest", 0.9),
+        Candidate(VideoId("v001"), "nearest", 0.3),
         Candidate(VideoId("v002"), "similar", 0.2),
     ]
 

@@ -23,7 +23,7 @@ from upnext.jobs.reading import Data
 
 MIN_WATCHES, MIN_USERS = 100, 10
 # What `fit_weights` finds on real histories, rounded; for histories too small to fit them on.
-ALS_WEIGHTS = Weights(similarity=0.80, popularity=0.10, genre=0.03, recency=0.05, exploration=0.02)
+ALS_WEIGHTS = Weights(similarity=0.86, popularity=0.05, genre=0.07, recency=0.01, exploration=0.01)
 
 OnProgress = Callable[[float, str], None]
 
