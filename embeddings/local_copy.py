@@ -1,6 +1,7 @@
 """Files of the artifact store on the local disk: there whole and checked, or not there at all."""
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from hashlib import file_digest
 from pathlib import Path
 from uuid import uuid4
@@ -11,9 +12,12 @@ from embeddings.ports import ArtifactStore
 TRIES = 2  # a transfer may go wrong without anyone noticing; what is wrong twice is wrong there
 
 Intact = Callable[[Path], bool]
+Lock = AbstractContextManager[object]
+ALONE: Lock = nullcontext()
+"""For a folder that nobody else fetches into."""
 
 
-def bring(store: ArtifactStore, key: str, path: Path, intact: Intact) -> None:
+def bring(store: ArtifactStore, key: str, path: Path, intact: Intact, lock: Lock = ALONE) -> None:
     """Have `path` hold what the store has under `key`, fetching it unless it does.
 
     Args:
@@ -21,6 +25,7 @@ def bring(store: ArtifactStore, key: str, path: Path, intact: Intact) -> None:
         key: what to fetch.
         path: where it belongs.
         intact: whether a file is what it must be; false for one that is not there.
+        lock: held while it is fetched, so that several who want it fetch it once.
 
     Raises:
         NotFound: the store has no such key.
@@ -28,6 +33,12 @@ def bring(store: ArtifactStore, key: str, path: Path, intact: Intact) -> None:
     """
     if intact(path):
         return
+    with lock:
+        if not intact(path):  # nobody has fetched it meanwhile
+            _fetch(store, key, path, intact)
+
+
+def _fetch(store: ArtifactStore, key: str, path: Path, intact: Intact) -> None:
     aside = path.with_name(f".{path.name}.{uuid4().hex}")
     path.parent.mkdir(parents=True, exist_ok=True)
     try:

@@ -8,6 +8,7 @@ that several have the last one counts.
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -19,7 +20,7 @@ from core.errors import NotFound, Unavailable
 from core.hashing import hash64_many
 from core.types import VideoId
 from embeddings.items import ItemVectors
-from embeddings.local_copy import bring, sha256
+from embeddings.local_copy import ALONE, Lock, bring, sha256
 from embeddings.ports import ArtifactStore
 
 COMPACT_AT = 8  # segments; each costs its readers a request
@@ -89,10 +90,11 @@ def append(store: ArtifactStore, version: str, added: Segment) -> None:
         store.delete(_prefix(version) + each)
 
 
-def open_tail(store: ArtifactStore, version: str, local: Path) -> Tail:
+def open_tail(store: ArtifactStore, version: str, local: Path, lock: Lock = ALONE) -> Tail:
     """The tail as it is now, fetched into the folder `local` as far as it is not there.
 
-    Blocking; one process of a machine at a time. The arrays of a single segment are mapped.
+    Blocking; `lock` is held only while a segment is fetched. The arrays of a single segment are
+    mapped.
 
     Raises:
         Unavailable: the store did not answer, or holds a damaged segment.
@@ -100,19 +102,19 @@ def open_tail(store: ArtifactStore, version: str, local: Path) -> Tail:
     for _ in range(LISTINGS):
         names = segments(store, version)
         try:
-            arrays = _fetched(store, version, names, local)
-        except NotFound:
+            arrays = _fetched(store, version, names, local, lock)
+        except (NotFound, FileNotFoundError):  # compacted, or deleted here by who knew of that
             continue
         for path in _local(local):
-            if path.name not in names:
-                path.unlink()
+            if path.name not in names and path.name < names[-1]:  # a newer one is another's news
+                path.unlink(missing_ok=True)
         return _tail(names, arrays)
     raise Unavailable("artifacts", f"The tail of {version} changes faster than it can be read.")
 
 
 def open_local_tail(local: Path) -> Tail:
     """What of a tail is in the folder `local`, for when the store does not answer."""
-    paths = [path for path in _local(local) if _intact(path, path.name)]
+    paths = [path for path in _local(local) if _intact(path.name, path)]
     return _tail(tuple(path.name for path in paths), [_mapped(path) for path in paths])
 
 
@@ -137,17 +139,19 @@ def _merged(arrays: Sequence[Segment]) -> Segment:
 
 
 def _fetched(
-    store: ArtifactStore, version: str, names: Sequence[str], local: Path
+    store: ArtifactStore, version: str, names: Sequence[str], local: Path, lock: Lock = ALONE
 ) -> list[Segment]:
     for name in names:
-        key = _prefix(version) + name
-        bring(store, key, local / name, lambda path, name=name: _intact(path, name))  # type: ignore[misc]
+        bring(store, _prefix(version) + name, local / name, partial(_intact, name), lock)
     return [_mapped(local / name) for name in names]
 
 
-def _intact(path: Path, name: str) -> bool:
+def _intact(name: str, path: Path) -> bool:
     found = NAME.fullmatch(name)
-    return found is not None and path.is_file() and sha256(path).startswith(found[2])
+    try:
+        return found is not None and sha256(path).startswith(found[2])
+    except FileNotFoundError:
+        return False
 
 
 def _mapped(path: Path) -> NDArray[Any]:

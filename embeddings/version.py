@@ -16,7 +16,7 @@ from typing import Any
 
 import msgspec
 import numpy as np
-from filelock import FileLock
+from filelock import FileLock, Timeout
 from numpy.typing import NDArray
 
 from core.errors import Unavailable
@@ -24,39 +24,24 @@ from core.types import ModelType, Weights
 from embeddings.content_map import ContentMap
 from embeddings.encoders import read_encoder, write_encoder
 from embeddings.items import ItemVectors
-from embeddings.local_copy import bring, sha256
+from embeddings.local_copy import bring
+from embeddings.manifest import (
+    MANIFEST,
+    Manifest,
+    entry,
+    folder,
+    is_entry,
+    local_manifest,
+    stored_manifest,
+)
 from embeddings.ports import ArtifactStore
 from embeddings.tail import Tail, open_local_tail, open_tail, segments
 from embeddings.user_encoder import UserEncoder
 
-MANIFEST = "manifest.json"
 HASHES, IDS, WATCHES = "hashes.npy", "ids.npy", "watches.npy"
 ITEMS, CONTENT, CONTENT_MAP = "items.npy", "content.npy", "content_map.npy"
 TAIL = "tail"
-LOCK = ".lock"
-
-
-class FileEntry(msgspec.Struct, frozen=True):
-    """What a file must be: its SHA-256 in hex and its length in bytes."""
-
-    sha256: str
-    size: int
-
-
-class Manifest(msgspec.Struct, frozen=True, kw_only=True):
-    """What a version is made of. `content_revision` names its `content_<revision>` collection.
-
-    `normalised` says whether `content_map` gives normalised vectors.
-    """
-
-    version: str
-    model_type: ModelType
-    created_at: datetime
-    content_revision: str
-    normalised: bool
-    weights: Weights
-    metrics: dict[str, float]
-    files: dict[str, FileEntry]
+TRIES = 3  # a copy may be deleted, by who does not want it, while it is opened
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +52,7 @@ class Version:
     vectors of the same videos, as in `content_<content_revision>`, to search that with. `watches`
     int32 (n,), in their order, is how many users had watched each when the version was made.
     `segments` name what is open of its tail: the videos that came later, in the tails of both.
+    `behind` says that the store could not be asked for the tail: there may be more of it.
     """
 
     version: str
@@ -79,6 +65,7 @@ class Version:
     weights: Weights
     content_revision: str
     segments: tuple[str, ...] = ()
+    behind: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,11 +79,6 @@ class Fitted:
     encoder: UserEncoder
     weights: Weights
     metrics: dict[str, float]
-
-
-def folder(version: str) -> str:
-    """The prefix of a version's keys."""
-    return f"models/{version}/"
 
 
 def write_version(
@@ -120,7 +102,7 @@ def write_version(
             normalised=fitted.content_map.normalise,
             weights=fitted.weights,
             metrics=fitted.metrics,
-            files={name: _entry(here / name) for name in names},
+            files={name: entry(here / name) for name in names},
         )
         (here / MANIFEST).write_bytes(msgspec.json.encode(manifest))
         for name in (*names, MANIFEST):
@@ -132,16 +114,21 @@ def open_version(store: ArtifactStore, version: str, cache_dir: Path) -> Version
     """Open a version from `cache_dir/<version>`, fetching what is missing or damaged there.
 
     Its tail is what the store has now; while that does not answer, what is in the local copy.
-    Blocking; processes of one machine take turns. The arrays are mapped read-only, so processes
-    share their memory.
+    Blocking; processes of one machine take turns at fetching, and at nothing else. The arrays are
+    mapped read-only, so processes share their memory.
 
     Raises:
         NotFound: the store has no such version.
+        OtherFormat: it was made by another release.
         Unavailable: the store did not answer, or holds a damaged file.
     """
-    cache_dir.mkdir(parents=True, exist_ok=True)
-    with FileLock(cache_dir / LOCK):
-        return _open(store, version, cache_dir / version)
+    local, lock = cache_dir / version, _lock(cache_dir, version)
+    for _ in range(TRIES):
+        try:
+            return _open(store, version, local, lock)
+        except FileNotFoundError:  # deleted after it was looked at: it is fetched again
+            continue
+    raise Unavailable("artifacts", f"The local copy of {version} is deleted again and again.")
 
 
 def renewed(store: ArtifactStore, version: Version, cache_dir: Path) -> Version | None:
@@ -154,10 +141,9 @@ def renewed(store: ArtifactStore, version: Version, cache_dir: Path) -> Version 
     """
     if segments(store, version.version) == version.segments:
         return None
-    with FileLock(cache_dir / LOCK):
-        return _with_tail(
-            version, open_tail(store, version.version, cache_dir / version.version / TAIL)
-        )
+    name = version.version
+    tail = open_tail(store, name, cache_dir / name / TAIL, _lock(cache_dir, name))
+    return _with_tail(version, tail)
 
 
 def vector_bytes(store: ArtifactStore, version: str) -> int:
@@ -165,22 +151,33 @@ def vector_bytes(store: ArtifactStore, version: str) -> int:
 
     Raises:
         NotFound: the store has no such version.
+        OtherFormat: it was made by another release.
         Unavailable: the store did not answer, or holds a damaged manifest.
     """
-    with TemporaryDirectory(prefix="upnext-version-") as here:
-        files = _manifest(store, version, Path(here)).files
+    files = stored_manifest(store, version).files
     return max(files[ITEMS].size, files[CONTENT].size)
 
 
 def keep_versions(cache_dir: Path, kept: Collection[str]) -> None:
     """Delete the local copies of all versions but `kept`.
 
-    Whoever has one of the others open keeps reading it: a mapped file outlives its name.
+    Whoever has one of the others open keeps reading it: a mapped file outlives its name. One that
+    is being fetched stays until the next time.
     """
-    with FileLock(cache_dir / LOCK):  # nobody is in the middle of opening one
-        for local in cache_dir.iterdir():
-            if local.is_dir() and local.name not in kept:
-                rmtree(local)
+    there = cache_dir.iterdir() if cache_dir.is_dir() else ()
+    for local in [path for path in there if path.is_dir() and path.name not in kept]:
+        try:
+            with _lock(cache_dir, local.name).acquire(timeout=0):
+                if local.is_dir():
+                    rmtree(local)
+        except Timeout:
+            continue
+
+
+def _lock(cache_dir: Path, version: str) -> FileLock:
+    """Held by the process of this machine that fetches files of a version, or deletes them."""
+    cache_dir.mkdir(parents=True, exist_ok=True)
+    return FileLock(cache_dir / f".{version}.lock")
 
 
 def _write_files(fitted: Fitted, here: Path) -> list[str]:
@@ -197,13 +194,14 @@ def _write_files(fitted: Fitted, here: Path) -> list[str]:
     return [*arrays, *write_encoder(fitted.encoder, here)]
 
 
-def _open(store: ArtifactStore, version: str, local: Path) -> Version:
-    manifest = _manifest(store, version, local)
+def _open(store: ArtifactStore, version: str, local: Path, lock: FileLock) -> Version:
+    manifest = local_manifest(store, version, local, lock)
     for name, expected in manifest.files.items():
         try:
-            bring(store, folder(version) + name, local / name, partial(_is, expected))
+            bring(store, folder(version) + name, local / name, partial(is_entry, expected), lock)
         except Unavailable:
-            (local / MANIFEST).unlink()  # it may be the one that is wrong: it, too, comes anew
+            # It may be the one that is wrong: it, too, comes anew.
+            (local / MANIFEST).unlink(missing_ok=True)
             raise
     hashes, ids = _mapped(local / HASHES), _mapped(local / IDS)
     bare = Version(
@@ -218,9 +216,9 @@ def _open(store: ArtifactStore, version: str, local: Path) -> Version:
         content_revision=manifest.content_revision,
     )
     try:
-        return _with_tail(bare, open_tail(store, version, local / TAIL))
-    except Unavailable:  # it can be had without: the next news brings the rest
-        return _with_tail(bare, open_local_tail(local / TAIL))
+        return _with_tail(bare, open_tail(store, version, local / TAIL, lock))
+    except Unavailable:  # it can be had without, and is renewed later
+        return replace(_with_tail(bare, open_local_tail(local / TAIL)), behind=True)
 
 
 def _with_tail(version: Version, tail: Tail) -> Version:
@@ -229,6 +227,7 @@ def _with_tail(version: Version, tail: Tail) -> Version:
         items=replace(version.items, tail=tail.items),
         content=replace(version.content, tail=tail.content),
         segments=tail.names,
+        behind=False,
     )
 
 
@@ -236,28 +235,3 @@ def _mapped(path: Path) -> NDArray[Any]:
     """An array that processes share, read only."""
     array: NDArray[Any] = np.load(path, mmap_mode="r")
     return array
-
-
-def _manifest(store: ArtifactStore, version: str, local: Path) -> Manifest:
-    path = local / MANIFEST
-    bring(store, folder(version) + MANIFEST, path, lambda file: _read(file) is not None)
-    manifest = _read(path)
-    if manifest is None:
-        raise Unavailable("artifacts", f"The local copy of {version} is being damaged.")
-    return manifest
-
-
-def _read(path: Path) -> Manifest | None:
-    """A manifest; None when it is not there or damaged."""
-    try:
-        return msgspec.json.decode(path.read_bytes(), type=Manifest)
-    except (FileNotFoundError, msgspec.DecodeError):
-        return None
-
-
-def _is(expected: FileEntry, path: Path) -> bool:
-    return path.is_file() and path.stat().st_size == expected.size and _entry(path) == expected
-
-
-def _entry(path: Path) -> FileEntry:
-    return FileEntry(sha256(path), path.stat().st_size)

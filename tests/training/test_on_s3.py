@@ -11,7 +11,7 @@ import pytest
 
 from core.settings import Settings
 from core.types import Model, Progress
-from embeddings.version import folder
+from embeddings.manifest import folder
 from storage.artifacts import artifact_store
 from storage.embedded.server import free_port
 from tests.polling import eventually

@@ -175,6 +175,18 @@ def test_segments_that_vanish_while_they_are_fetched_are_looked_up_again(
     assert len(listed) == 2
 
 
+def test_who_knows_less_of_a_tail_deletes_nothing_newer(
+    store: DirectoryArtifacts, cache: Path
+) -> None:
+    append(store, NAME, rows("a"))
+    local = cache / NAME / "tail"
+    names = open_tail(store, NAME, local).names
+    newer = local / f"00000002-{'0' * 16}.npy"
+    newer.write_bytes(b"fetched by another, after our listing")
+    assert open_tail(store, NAME, local).names == names
+    assert newer.exists()
+
+
 @pytest.mark.parametrize("damage", [b"", b"nonsense"])
 def test_a_damaged_segment_is_refused_or_fetched_again(
     store: DirectoryArtifacts, cache: Path, tmp_path: Path, damage: bytes
@@ -199,11 +211,12 @@ def test_without_the_store_what_was_fetched_is_opened(
     names = open_version(store, NAME, cache).segments
     (cache / NAME / "tail" / names[1]).write_bytes(b"nonsense")
     version = open_version(Away(tmp_path / "store"), NAME, cache)
-    assert version.segments == names[:1]
+    assert (version.segments, version.behind) == (names[:1], True)
     assert of(version, "a")
     whole = renewed(store, version, cache)
     assert whole is not None
     assert of(whole, "b")
+    assert not whole.behind
 
 
 def test_searches_of_a_tail_and_of_its_version_agree_on_hashes() -> None:

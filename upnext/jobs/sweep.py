@@ -7,9 +7,9 @@ import msgspec
 from core.clock import Clock, utc_now
 from core.settings import Settings
 from core.types import Model
+from embeddings.manifest import folder
 from embeddings.ports import ArtifactStore
 from embeddings.text import REVISION
-from embeddings.version import folder
 from storage.artifacts import artifact_store
 from storage.milvus_writer import MilvusWriter
 from storage.postgres.engine import pool
