@@ -17,9 +17,11 @@ from typing import cast
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from core.clock import utc_now
-from core.errors import SetupError
+from core.errors import NotFound, SetupError, Unavailable
 from core.settings import Settings, child_environment
 from core.types import UserId
+from embeddings.manifest import OtherFormat, stored_manifest
+from storage.artifacts import artifact_store
 from storage.embedded.privilege import child_setup
 from storage.model_status import RUN_STEPS
 from storage.postgres.engine import pool
@@ -39,11 +41,11 @@ MANY_WATCHES = 1_000  # fewer say little; repeats and videos that are not there 
 
 @dataclass(frozen=True, slots=True)
 class Inventory:
-    """What is there: videos, watches to learn from, a live model, a user to show a list of."""
+    """What is there: videos, watches to learn from, the live version, a user to show a list of."""
 
     videos: int
     watched: bool
-    model: bool
+    live: str | None
     user: UserId | None
 
 
@@ -57,7 +59,7 @@ async def _inventory(settings: Settings) -> Inventory:
         videos = await PostgresVideos(engine).count()
         live = await PostgresModels(engine, utc_now).live()
         watched = await PostgresInteractions(engine).at_least(MANY_WATCHES)
-        return Inventory(videos, watched, live is not None, await _first_user(engine))
+        return Inventory(videos, watched, live.version if live else None, await _first_user(engine))
 
 
 async def _first_user(engine: AsyncEngine) -> UserId | None:
@@ -72,6 +74,8 @@ async def _first_user(engine: AsyncEngine) -> UserId | None:
 def fill(settings: Settings, stop: Stop) -> None:
     """Import the demo data into an empty catalogue, train a model when none is live.
 
+    One that another release made and this one cannot open is as none.
+
     Raises:
         SetupError: a step failed; its own message is on stderr.
     """
@@ -81,23 +85,39 @@ def fill(settings: Settings, stop: Stop) -> None:
     if inventory(settings).videos == 0 or mark.exists():
         mark.touch()
         _step(settings, stop, "import", "demo")
-    if not inventory(settings).model:
-        asyncio.run(_await_runs(settings, stop))
+    before = inventory(settings).live
+    if _serves(settings, before):
+        return
+    asyncio.run(_await_runs(settings, stop))
     there = inventory(settings)
-    if not there.model:
+    if there.live == before:  # no run that was under way has become live
         _train(settings, stop, watched=there.watched)
+
+
+def _serves(settings: Settings, live: str | None) -> bool:
+    """Whether there is a live version, and of a format that this release reads."""
+    if live is None:
+        return False
+    try:
+        stored_manifest(artifact_store(settings.artifacts_url or ""), live)
+    except OtherFormat as error:
+        console.print(str(error))
+        return False
+    except (NotFound, Unavailable) as error:  # those who serve wait for it and say so
+        console.print(f"The live version could not be looked at: {error}")
+    return True
 
 
 def _train(settings: Settings, stop: Stop, *, watched: bool) -> None:
     """A model of what people watch, where they watched enough; it needs no more than texts."""
     if watched:
         try:
-            _step(settings, stop, "train", "als")
+            _step(settings, stop, "train", "als", "--promote")
         except SetupError:
             console.print("There is no model of that, its reason is above. Making one of texts ...")
         else:
             return
-    _step(settings, stop, "train", "content")
+    _step(settings, stop, "train", "content", "--promote")
 
 
 async def _await_runs(settings: Settings, stop: Stop) -> None:
