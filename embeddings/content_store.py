@@ -3,6 +3,7 @@
 A number says how old a segment is; what follows is drawn, so that two writers never take one name.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -13,10 +14,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from core.errors import NotFound
+from core.errors import NotFound, Unavailable
 from embeddings.ports import ArtifactStore
 
 COMPACT_AT = 8  # segments; reading many small ones costs a request each
+LISTINGS = 3  # segments may be compacted while they are read
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,15 +43,16 @@ class ContentStore:
 
     def segments(self) -> list[Segment]:
         """Every segment, oldest first. Raises `Unavailable`."""
-        found = []
-        with TemporaryDirectory(prefix="upnext-content-") as folder:
-            for key in self._keys():
-                try:
-                    found.append(self._read(key, Path(folder)))
-                except NotFound:  # compacted meanwhile; what it held is encoded again, at worst
-                    continue
-                self._known.add(key)
-        return found
+        read: dict[str, Segment] = {}
+        for _ in range(LISTINGS):
+            keys = self._keys()
+            try:
+                self._read_all([key for key in keys if key not in read], read)
+            except NotFound:  # compacted meanwhile: what it held is in a new one
+                continue
+            self._known.update(keys)
+            return [read[key] for key in keys]
+        raise Unavailable("artifacts", f"{self._prefix} changes faster than it can be read.")
 
     def append(self, segment: Segment) -> None:
         """Keep one more segment. Raises `Unavailable`."""
@@ -91,6 +94,11 @@ class ContentStore:
 
     def _keys(self) -> list[str]:
         return self._store.keys(self._prefix)
+
+    def _read_all(self, keys: Sequence[str], into: dict[str, Segment]) -> None:
+        with TemporaryDirectory(prefix="upnext-content-") as folder:
+            for key in keys:
+                into[key] = self._read(key, Path(folder))
 
     def _read(self, key: str, folder: Path) -> Segment:
         path = folder / "segment.parquet"

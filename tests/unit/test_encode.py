@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from core.errors import Unavailable
 from core.hashing import hash64
 from core.types import Video, VideoId
 from embeddings.content_store import COMPACT_AT, ContentStore, Segment
@@ -102,6 +103,36 @@ def test_what_another_adds_while_one_compacts_is_kept(tmp_path: Path) -> None:
     other.append(drawn("late"))
     assert one.compact(drawn("all"))
     assert [segment.ids for segment in one.segments()] == [["late"], ["all"]]
+
+
+class Compacting(DirectoryArtifacts):
+    """A store in which another process compacts after each of the next listings."""
+
+    def __init__(self, root: Path, times: int) -> None:
+        super().__init__(root)
+        self._others = [ContentStore(DirectoryArtifacts(root), "drawn_t1") for _ in range(times)]
+
+    def keys(self, prefix: str) -> list[str]:
+        listed = super().keys(prefix)
+        if self._others:
+            other = self._others.pop()
+            other.segments()
+            for _ in range(COMPACT_AT - 1):
+                other.append(drawn("again"))
+            assert other.compact(drawn("all"))
+        return listed
+
+
+def test_what_is_compacted_while_it_is_read_is_read_where_it_is_now(tmp_path: Path) -> None:
+    ContentStore(DirectoryArtifacts(tmp_path), "drawn_t1").append(drawn("v1"))
+    kept = ContentStore(Compacting(tmp_path, times=2), "drawn_t1")
+    assert [segment.ids for segment in kept.segments()] == [["all"]]
+
+
+def test_what_changes_all_the_time_is_not_taken_for_lost(tmp_path: Path) -> None:
+    ContentStore(DirectoryArtifacts(tmp_path), "drawn_t1").append(drawn("v1"))
+    with pytest.raises(Unavailable, match="changes faster"):
+        ContentStore(Compacting(tmp_path, times=9), "drawn_t1").segments()
 
 
 def test_two_that_append_at_the_same_time_take_different_names(
