@@ -148,6 +148,7 @@ class VersionKeeper:
             return
         self._over(model.version)
         self._live.add(handle)
+        self._renewal_due = self._renewal_due or handle.behind
         self._told.set()
         self._flip()
 

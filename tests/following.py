@@ -41,7 +41,9 @@ class Truth:
         self.others: list[Model] = []
         self.opened: list[str] = []
         self.tails: dict[str, tuple[str, ...]] = {}
+        self.behind: set[str] = set()
         self.asked_for_tails = 0
+        self.refuses_tails = False
         self.reports: list[list[str]] = []
         self.refuses_reports = False
         self.kept: list[Collection[str]] = []
@@ -119,11 +121,14 @@ class Truth:
             raise Unavailable("artifacts", f"{model.version} is damaged")
         self.opened.append(model.version)
         version, _ = indexed(["a"], random_vectors(1))
-        return dataclasses.replace(version, version=model.version)
+        behind = model.version in self.behind
+        return dataclasses.replace(version, version=model.version, behind=behind)
 
     def renew_version(self, version: Version) -> Version | None:
         self.asked_for_tails += 1
         self._answer("artifacts")
+        if self.refuses_tails:
+            raise Unavailable("artifacts")
         segments = self.tails.get(version.version, ())
         return None if segments == version.segments else _with(version, segments)
 

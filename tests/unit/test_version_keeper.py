@@ -4,7 +4,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from tests.catalogues import video
-from tests.following import Truth, a_truth, following, lines
+from tests.following import Replica, Truth, a_truth, following, lines
 
 pytestmark = pytest.mark.unit
 
@@ -151,6 +151,28 @@ async def test_news_of_models_brings_the_new_videos_of_what_is_open() -> None:
         await replica.until(lambda: replica.live.current is not before)
         assert [version.segments for version in replica.live.open_versions()] == [("00000001-ab",)]
         assert truth.opened == ["content_1"]
+
+
+async def test_new_videos_that_could_not_be_had_at_opening_are_asked_for_until_they_can() -> None:
+    truth = Truth()
+    truth.behind.add("content_1")
+    truth.refuses_tails = True
+    truth.tails["content_1"] = ("00000001-ab",)
+    truth.promote("content_1")
+    async with following(truth) as replica:
+        await replica.until(lambda: truth.asked_for_tails > 1)
+        assert replica.version() == "content_1"
+        truth.refuses_tails = False
+        await replica.until(lambda: _segments(replica) == [("00000001-ab",)])
+        asked = truth.asked_for_tails
+        truth.end_run("content_2")
+        await replica.until(lambda: "content_2" in replica.open())
+    assert truth.opened == ["content_1", "content_2"]
+    assert truth.asked_for_tails - asked <= 2  # for the news of the run, once a version
+
+
+def _segments(replica: Replica) -> list[tuple[str, ...]]:
+    return [version.segments for version in replica.live.open_versions()]
 
 
 async def test_what_could_not_be_reported_is_reported_later() -> None:
