@@ -14,6 +14,7 @@ from api.list_cache import ListCache
 from api.moment import Moment
 from api.page_search import for_pages
 from api.ports import UserCache
+from core.errors import UserNotFound
 from core.types import Model, UserId
 from retrieval.live import LiveModel
 from retrieval.ports import VectorSearch
@@ -34,11 +35,19 @@ class SeenUsers(BulkStates, Protocol):
         ...
 
 
+Moments = Callable[[], Awaitable[Moment | None]]
+"""The moment to make the next page's lists for; None: no more are wanted."""
+
+
 @dataclass(slots=True)
 class Warmed:
-    """How many users' lists are there now, made or kept from before, and how many could not be."""
+    """How many users' lists are there now, made or kept from before, and how many are not.
+
+    `unknown` users have no list, `failed` are those whose list could not be made.
+    """
 
     there: int = 0
+    unknown: int = 0
     failed: int = 0
 
 
@@ -48,16 +57,13 @@ class Warmer:
     def __init__(
         self, users: BulkStates, lists: ListCache, search: VectorSearch, *, recent: int
     ) -> None:
+        self._users = users
         self._lists = lists
-        self._batch = Batch(users, search, recent=recent)
+        self._search = search
+        self._recent = recent
 
     async def warm(
-        self,
-        user_ids: Sequence[UserId],
-        moment: Moment,
-        *,
-        page: int = PAGE,
-        go_on: Callable[[], Awaitable[bool]] | None = None,
+        self, user_ids: Sequence[UserId], moments: Moments, *, page: int = PAGE
     ) -> Warmed:
         """Make the lists that are not there.
 
@@ -65,35 +71,47 @@ class Warmer:
 
         Args:
             user_ids: whose lists, the most urgent first.
-            moment: the version, catalogue and time they are made for.
+            moments: asked before each page for the version, catalogue and time it is made for;
+                the version stays the same.
             page: how many are made together.
-            go_on: asked before each page; False ends it.
 
         Raises:
             Unavailable: the users' states could not be read, or lists not kept.
         """
-        warmed = Warmed()
+        warmed, batch, last = Warmed(), self._batch(), None
         for start in range(0, len(user_ids), page):
-            if go_on is not None and not await go_on():
+            moment = await moments()
+            if moment is None:
                 break
+            if moment is not last:
+                batch, last = self._batch(), moment  # what it remembers is of one moment
             began = time.thread_time()
-            await self._page(user_ids[start : start + page], moment, warmed)
+            await self._page(user_ids[start : start + page], moment, batch, warmed)
             await asyncio.sleep(time.thread_time() - began)
         return warmed
 
-    async def _page(self, user_ids: Sequence[UserId], moment: Moment, warmed: Warmed) -> None:
+    def _batch(self) -> Batch:
+        return Batch(self._users, self._search, recent=self._recent)
+
+    async def _page(
+        self, user_ids: Sequence[UserId], moment: Moment, batch: Batch, warmed: Warmed
+    ) -> None:
         kept = await asyncio.gather(*(self._fresh(user_id, moment) for user_id in user_ids))
         missing = [user_id for user_id, is_kept in zip(user_ids, kept, strict=True) if not is_kept]
-        made = await self._batch.page(missing, moment) if missing else None
-        lists = made.lists if made else []
+        warmed.there += sum(kept)
+        if not missing:
+            return
+        made = await batch.page(missing, moment)
         await asyncio.gather(
             *(
                 self._lists.keep(state.user_id, moment, state.revision, items)
-                for state, items in lists
+                for state, items in made.lists
             )
         )
-        warmed.there += sum(kept) + len(lists)
-        warmed.failed += len(missing) - len(lists)
+        unknown = sum(reason == UserNotFound.code for reason in made.failed.values())
+        warmed.there += len(made.lists)
+        warmed.unknown += unknown
+        warmed.failed += len(made.failed) - unknown
 
     async def _fresh(self, user_id: UserId, moment: Moment) -> bool:
         hit = await self._lists.get(user_id, moment, LONGEST_LIST)
@@ -139,7 +157,11 @@ class Warming:
         search = for_pages(version, lambda: self._index, most_bytes=self._exact_bytes)
         warmer = Warmer(self._users, self._lists, search, recent=self._recent)
         users = await self._users.seen_since(moment.now - LATELY)
-        warmed = await warmer.warm(users, moment)
+
+        async def always() -> Moment:
+            return moment
+
+        warmed = await warmer.warm(users, always)
         log.info(
             "The latest users' lists are prepared.",
             version=model.version,

@@ -27,6 +27,7 @@ RELAY_SECONDS = 0.5
 REFRESH_SECONDS = 1.0
 SWEEP_SECONDS = 60.0
 LONGEST_PAUSE_SECONDS = 300.0
+RELAY_AWAY_SECONDS = 5.0  # others wait for what is on its way, and to ask again costs little
 STOP_SECONDS = 1.5
 NEWS_KEPT = timedelta(days=7)
 
@@ -87,7 +88,9 @@ async def work(settings: Settings, engine: AsyncEngine, publisher: bus.Bus) -> N
         await outbox.prune(before)
 
     async with asyncio.TaskGroup() as group:
-        group.create_task(repeat("outbox relay", relay, RELAY_SECONDS))
+        group.create_task(
+            repeat("outbox relay", relay, RELAY_SECONDS, away_seconds=RELAY_AWAY_SECONDS)
+        )
         group.create_task(repeat("sweep", sweep_versions, SWEEP_SECONDS))
         group.create_task(repeat("refreshing lists", refresh_lists, REFRESH_SECONDS))
         group.create_task(repeat("pruning", prune, SWEEP_SECONDS))
@@ -107,25 +110,39 @@ async def _end(task: asyncio.Task[Any]) -> None:
         await task
 
 
-async def repeat(name: str, step: Callable[[], Awaitable[None]], seconds: float) -> None:
+async def repeat(
+    name: str,
+    step: Callable[[], Awaitable[None]],
+    seconds: float,
+    *,
+    away_seconds: float = LONGEST_PAUSE_SECONDS,
+    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+) -> None:
     """Do `step` every so many seconds, for ever.
 
-    A dependency that is away is one log line when it goes and one when it is back. Any other
-    failure is logged each time and tried again after pauses that grow, while other steps go on.
+    After a failure the pauses grow, up to `away_seconds` while a dependency is away and up to
+    `LONGEST_PAUSE_SECONDS` after any other, until it succeeds; other steps go on. A dependency
+    that is away is one log line when it goes and one when it is back; any other failure is logged
+    each time.
     """
     away, pause = False, seconds
     while True:
         try:
             await step()
         except Unavailable as error:
+            pause = _longer(pause, seconds, away_seconds)
             if not away:
                 _log.warning("Waiting for a dependency.", work=name, reason=str(error))
             away = True
         except Exception as error:  # noqa: BLE001  (whatever it is, the rest of the work goes on)
-            pause = min(pause * 2, max(seconds, LONGEST_PAUSE_SECONDS))
+            pause = _longer(pause, seconds, LONGEST_PAUSE_SECONDS)
             _log.error("A step failed.", work=name, again_in=pause, exc_info=error)
         else:
             if away:
                 _log.info("The dependency is back.", work=name)
             away, pause = False, seconds
-        await asyncio.sleep(pause)
+        await sleep(pause)
+
+
+def _longer(pause: float, seconds: float, longest: float) -> float:
+    return min(pause * 2, max(seconds, longest))

@@ -16,8 +16,10 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from api.list_cache import ListCache
+from api.maker import Maker
 from api.moment import Moment
-from core.clock import utc_now
+from core.clock import Clock, utc_now
+from core.errors import Unavailable
 from core.settings import Settings, child_environment, load
 from core.types import Interaction, Model, RankingConfig, UserId
 from embeddings.version import open_version
@@ -31,7 +33,7 @@ from storage.redis.client import connect as connect_redis
 from storage.redis.users import RedisUserCache
 from tests.histories import START, watch
 from tests.stored import store_live, store_ready, store_videos
-from upnext.jobs.refresh import PAGE, Refreshed, refresh
+from upnext.jobs.refresh import PAGE, ListsFailed, Refreshed, refresh
 from upnext.jobs.snapshots import snapshot_of
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(120)]
@@ -64,8 +66,8 @@ class Here:
     users: list[UserId]
     absent: UserId
 
-    async def refresh(self) -> Refreshed | None:
-        return await refresh(self.settings, self.engine, lambda: NOW)
+    async def refresh(self, clock: Clock = lambda: NOW) -> Refreshed | None:
+        return await refresh(self.settings, self.engine, clock)
 
     async def events(self) -> list[dict[str, Any]]:
         """What waits for the bus about lists, oldest first."""
@@ -124,7 +126,7 @@ def _watches(users: list[UserId], at: datetime) -> list[Interaction]:
 
 
 async def test_the_lists_of_the_day_are_made_once_and_told_once(here: Here) -> None:
-    expected = Refreshed(version=here.live.version, users=len(here.users), failed=0)
+    expected = Refreshed(version=here.live.version, users=len(here.users), unknown=0)
     assert await here.refresh() == expected
     assert await here.kept(here.live) == set(here.users)
     [event] = await here.events()
@@ -179,9 +181,53 @@ async def test_another_flip_ends_it_and_nothing_is_told_of_the_first(
     assert len(await here.kept(here.live)) == PAGE
     assert await here.events() == []
     monkeypatch.undo()
-    expected = Refreshed(version=second.version, users=len(here.users), failed=0)
+    expected = Refreshed(version=second.version, users=len(here.users), unknown=0)
     assert await here.refresh() == expected
     assert [event["model_id"] for event in await here.events()] == [second.id]
+
+
+async def test_lists_that_failed_are_made_before_it_counts_as_done(
+    here: Here, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    personal = Maker.personal
+
+    async def fail_for_two(self: Maker, user_id: UserId, *rest: Any) -> Any:
+        if user_id in here.users[:2]:
+            raise ValueError("a fault of ours")
+        return await personal(self, user_id, *rest)
+
+    monkeypatch.setattr(Maker, "personal", fail_for_two)
+    with pytest.raises(ListsFailed, match="2 lists of"):
+        await here.refresh()
+    assert await here.kept(here.live) == set(here.users[2:])
+    assert await here.events() == []
+    monkeypatch.undo()
+    expected = Refreshed(version=here.live.version, users=len(here.users), unknown=0)
+    assert await here.refresh() == expected
+    assert [event["users"] for event in await here.events()] == [len(here.users)]
+
+
+async def test_lists_that_take_long_are_dated_by_when_they_are_made(here: Here) -> None:
+    times = iter(range(100))
+    assert await here.refresh(lambda: NOW + timedelta(minutes=4) * next(times)) is not None
+    async with here.lists() as lists:
+        moment = await here.moment(here.live)
+        hits = [await lists.get(user, moment, 100) for user in here.users]
+    made = [hit.generated_at for hit in hits if hit is not None]
+    assert len(set(made)) == 2
+    assert max(made) - min(made) == timedelta(minutes=4)
+
+
+async def test_without_redis_nothing_is_opened_or_read(
+    here: Here, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def opened(*_: object) -> Any:
+        pytest.fail("the version is opened for nothing")
+
+    monkeypatch.setattr("upnext.jobs.refresh.open_version", opened)
+    away = here.settings.model_copy(update={"redis_url": "redis://127.0.0.1:1"})
+    with pytest.raises(Unavailable, match="redis"):
+        await refresh(away, here.engine, lambda: NOW)
 
 
 async def test_a_flip_that_was_recorded_as_done_is_done_once(here: Here) -> None:

@@ -10,8 +10,9 @@ import pytest
 
 from api.list_cache import ListCache
 from api.maker import maker_over
+from api.moment import Moment
 from api.schemas import UserList
-from api.warming import PAGE, Warmed, Warmer, Warming
+from api.warming import PAGE, Moments, Warmed, Warmer, Warming
 from core.errors import Unavailable
 from core.hashing import event_key
 from core.types import Interaction, Model, UserId, VideoId
@@ -73,8 +74,15 @@ def warmer(world: World) -> Warmer:
     return Warmer(world.history, ListCache(world.cache), exact, recent=50)
 
 
+def now(world: World) -> Moments:
+    async def moment() -> Moment:
+        return world.moment()
+
+    return moment
+
+
 async def warmed_up(world: World) -> Warmed:
-    return await warmer(world).warm(LATE, world.moment())
+    return await warmer(world).warm(LATE, now(world))
 
 
 async def ask(world: World, user_id: UserId) -> UserList:
@@ -153,26 +161,36 @@ async def test_the_latest_come_first_and_what_is_made_by_a_cancellation_stays(
 ) -> None:
     pages = 0
 
-    async def cancel_the_third() -> bool:
+    async def cancel_the_third() -> Moment:
         nonlocal pages
         pages += 1
         if pages == 3:
             raise asyncio.CancelledError
-        return True
+        return world.moment()
 
     latest = await world.history_store.seen_since(NOW - timedelta(hours=1))
     assert latest == LATE
     with pytest.raises(asyncio.CancelledError):
-        await warmer(world).warm(latest, world.moment(), go_on=cancel_the_third)
+        await warmer(world).warm(latest, cancel_the_third)
     hits = [(await ask(world, user_id)).metadata.cache_hit for user_id in latest]
     assert hits == [True] * 2 * PAGE + [False]
 
 
 async def test_it_ends_when_it_is_told_to(world: World) -> None:
-    async def never() -> bool:
-        return False
+    async def never() -> None:
+        return None
 
-    assert await warmer(world).warm(LATE, world.moment(), go_on=never) == Warmed()
+    assert await warmer(world).warm(LATE, never) == Warmed()
+
+
+async def test_each_page_is_made_for_the_moment_it_is_made_in(world: World) -> None:
+    async def a_minute_later() -> Moment:
+        world.now += timedelta(minutes=1)
+        return world.moment()
+
+    await warmer(world).warm(LATE, a_minute_later)
+    made = [(await ask(world, user_id)).metadata.generated_at for user_id in LATE[::PAGE]]
+    assert made == [NOW + timedelta(minutes=page) for page in (1, 2, 3)]
 
 
 async def test_others_have_their_turn_between_pages(world: World) -> None:
@@ -185,13 +203,13 @@ async def test_others_have_their_turn_between_pages(world: World) -> None:
             await asyncio.sleep(0)
             turns += 1
 
-    async def count() -> bool:
+    async def count() -> Moment:
         counts.append(turns)
-        return True
+        return world.moment()
 
     counts: list[int] = []
     task = asyncio.create_task(others())
-    await warmer(world).warm(LATE, world.moment(), go_on=count)
+    await warmer(world).warm(LATE, count)
     task.cancel()
     assert len(counts) == 3
     assert all(later - earlier > 3 for earlier, later in itertools.pairwise(counts))
@@ -206,10 +224,17 @@ async def test_nothing_is_prepared_for_a_version_that_is_not_open_here(world: Wo
     assert world.history.calls == []
 
 
-async def test_a_user_whose_list_cannot_be_made_counts_as_failed(world: World) -> None:
-    assert await warmer(world).warm([UserId("nobody"), *LATE], world.moment()) == Warmed(
-        there=len(LATE), failed=1
+async def test_a_user_nobody_has_heard_of_is_no_failure(world: World) -> None:
+    assert await warmer(world).warm([UserId("nobody"), *LATE], now(world)) == Warmed(
+        there=len(LATE), unknown=1
     )
+
+
+async def test_lists_that_cannot_be_made_are_counted_and_not_kept(world: World) -> None:
+    nowhere = ExactSearch(list, most_bytes=1_000_000)
+    failing = Warmer(world.history, ListCache(world.cache), nowhere, recent=50)
+    assert await failing.warm(LATE, now(world)) == Warmed(failed=len(LATE))
+    assert await ListCache(world.cache).get(LATE[0], world.moment(), 100) is None
 
 
 @pytest.mark.parametrize("store", ["cache", "history"])

@@ -1,23 +1,27 @@
 """After a flip: the lists of all who were here lately, made by the model that is live now."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
+from dataclasses import replace
 from datetime import timedelta
+from typing import Self
 
 import msgspec
-import structlog
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from api.list_cache import ListCache
 from api.moment import Moment
 from api.page_search import for_pages
-from api.warming import Warmer
+from api.warming import Warmed, Warmer
 from core.clock import Clock, utc_now
-from core.errors import SetupError
+from core.errors import SetupError, UpnextError
 from core.settings import Settings
+from core.types import PopularityRow
 from embeddings.version import Version, open_version
+from retrieval.build import with_counters
 from retrieval.ports import VectorSearch
+from retrieval.snapshot import Snapshot
 from storage.artifacts import artifact_store
 from storage.milvus import MilvusSearch
 from storage.postgres.configs import PostgresConfigs
@@ -25,6 +29,7 @@ from storage.postgres.refreshes import Due, PostgresRefreshes
 from storage.postgres.users import PostgresUsers
 from storage.postgres.videos import PostgresVideos
 from storage.redis.client import connect as connect_redis
+from storage.redis.client import ping
 from storage.redis.users import RedisUserCache
 from upnext.jobs.snapshots import snapshot_of
 
@@ -32,15 +37,20 @@ LATELY = timedelta(days=1)
 PAGE = 16  # users whose lists are made in one go; what else the worker does waits for it
 REDIS_SECONDS = 5.0  # nobody is waiting
 
-_log = structlog.get_logger(__name__)
+# Lists are renewed after ten minutes: none may look half as old as that when it is made.
+MOMENT_LASTS = timedelta(minutes=3)
 
 
 class Refreshed(msgspec.Struct, frozen=True, kw_only=True):
-    """What a refresh did."""
+    """What a refresh did; `unknown` users were forgotten meanwhile."""
 
     version: str
     users: int
-    failed: int
+    unknown: int
+
+
+class ListsFailed(UpnextError):
+    """Some lists could not be made, so the refresh is still due: do it again after a while."""
 
 
 async def refresh(
@@ -52,6 +62,7 @@ async def refresh(
     are not made again. Another flip ends it.
 
     Raises:
+        ListsFailed: some lists could not be made; the others are kept, and it is still due.
         Unavailable: a store did not answer; what was made is kept.
         SetupError: a setting is missing.
     """
@@ -63,16 +74,18 @@ async def refresh(
         if due is None:
             return None
         made = await _make(settings, engine, due, clock)
-        return made if await refreshes.done(due, made.users) else None
+        if made.failed and await refreshes.due() == due:
+            raise ListsFailed(
+                f"{made.failed:,} lists of {due.version} could not be made, {made.there:,} are "
+                "there: the lines above say why."
+            )
+        done = await refreshes.done(due, made.there)
+    return Refreshed(version=due.version, users=made.there, unknown=made.unknown) if done else None
 
 
-async def _make(settings: Settings, engine: AsyncEngine, due: Due, clock: Clock) -> Refreshed:
-    refreshes, users = PostgresRefreshes(engine), PostgresUsers(engine)
-    version = await asyncio.to_thread(_opened, settings, due.version)
-
-    async def still() -> bool:
-        return await refreshes.due() == due
-
+async def _make(settings: Settings, engine: AsyncEngine, due: Due, clock: Clock) -> Warmed:
+    users = PostgresUsers(engine)
+    # Redis first: to open the version and to read the catalogue for nothing is dear.
     async with _lists(settings) as lists, AsyncExitStack() as opened:
 
         def index() -> VectorSearch:
@@ -80,18 +93,49 @@ async def _make(settings: Settings, engine: AsyncEngine, due: Due, clock: Clock)
             opened.push_async_callback(made.close)
             return made
 
-        moment = Moment(
-            live=version,
-            config=await PostgresConfigs(engine).current(),
-            snapshot=await snapshot_of(PostgresVideos(engine)),
-            now=clock(),
-            loaded=True,
-        )
+        version = await asyncio.to_thread(_opened, settings, due.version)
+        moments = await _Moments.of(engine, due, version, clock)
         search = for_pages(version, index, most_bytes=settings.exact_bytes)
         warmer = Warmer(users, lists, search, recent=settings.state_recent)
-        lately = await users.seen_since(moment.now - LATELY)
-        warmed = await warmer.warm(lately, moment, page=PAGE, go_on=still)
-    return Refreshed(version=due.version, users=warmed.there, failed=warmed.failed)
+        lately = await users.seen_since(clock() - LATELY)
+        return await warmer.warm(lately, moments.next, page=PAGE)
+
+
+class _Moments:
+    """Moments of a refresh: a new one every few minutes, none after another flip."""
+
+    def __init__(self, engine: AsyncEngine, due: Due, first: Moment, clock: Clock) -> None:
+        self._videos = PostgresVideos(engine)
+        self._refreshes = PostgresRefreshes(engine)
+        self._due = due
+        self._moment = first
+        self._clock = clock
+
+    @classmethod
+    async def of(cls, engine: AsyncEngine, due: Due, version: Version, clock: Clock) -> Self:
+        """Read the catalogue. Raises `Unavailable`."""
+        config = await PostgresConfigs(engine).current()
+        began = clock()
+        snapshot = await snapshot_of(PostgresVideos(engine))
+        first = Moment(live=version, config=config, snapshot=snapshot, now=began, loaded=True)
+        return cls(engine, due, first, clock)
+
+    async def next(self) -> Moment | None:
+        """See `api.warming.Moments`. Raises `Unavailable`."""
+        if await self._refreshes.due() != self._due:
+            return None
+        now = self._clock()
+        if now - self._moment.now >= MOMENT_LASTS:
+            counters = await self._videos.popularity(None)
+            snapshot = await asyncio.to_thread(_recounted, self._moment.snapshot, counters)
+            self._moment = replace(self._moment, snapshot=snapshot, now=now)
+        return self._moment
+
+
+def _recounted(snapshot: Snapshot, counters: Sequence[PopularityRow]) -> Snapshot:
+    made = with_counters(snapshot, counters)
+    made.precompute()
+    return made
 
 
 def _opened(settings: Settings, version: str) -> Version:
@@ -104,4 +148,5 @@ async def _lists(settings: Settings) -> AsyncIterator[ListCache]:
     if settings.redis_url is None:
         raise SetupError("UPNEXT_REDIS_URL is not set: finished lists are kept there.")
     async with aclosing(connect_redis(settings.redis_url, REDIS_SECONDS)) as redis:
+        await ping(redis)
         yield ListCache(RedisUserCache(redis))
