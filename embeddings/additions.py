@@ -1,6 +1,6 @@
 """What the tail of a version is to take in: new videos, and those whose text has changed."""
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,6 +21,11 @@ class Additions:
     ids: list[VideoId]
     items: NDArray[np.float32]
     content: NDArray[np.float32]
+
+    def without(self, ids: Container[VideoId]) -> "Additions":
+        """These but for some videos."""
+        rows = [row for row, id_ in enumerate(self.ids) if id_ not in ids]
+        return Additions([self.ids[row] for row in rows], self.items[rows], self.content[rows])
 
 
 def additions(version: Version, ids: Sequence[VideoId], content: NDArray[np.float32]) -> Additions:

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
 from itertools import count
 from pathlib import Path
+from shutil import rmtree
 from typing import Any
 
 import httpx
@@ -13,10 +14,11 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 from numpy.typing import NDArray
+from structlog.testing import capture_logs
 
-from core.errors import Conflict
+from core.errors import Conflict, NotFound
 from core.settings import Settings, child_environment, load
-from core.types import Change, ChangeCursor, Progress, Video
+from core.types import Change, ChangeCursor, Model, Progress, Video
 from embeddings.content_store import ContentStore, Segment
 from embeddings.items import normalised
 from embeddings.tail import segments
@@ -32,7 +34,7 @@ from tests.catalogues import fitted_of, ids, random_vectors, video
 from tests.polling import eventually
 from tests.served import Served, put_live, write_videos
 from upnext.cli import main
-from upnext.jobs import encode_new
+from upnext.jobs import add, encode_new
 from upnext.jobs.encode_new import Updated, encode_new_videos
 from upnext.jobs.publisher import Lock
 
@@ -175,12 +177,61 @@ def test_the_version_before_gets_them_too(
     assert holds(writer, later, "new", VIDEOS[-1].id)
 
 
+@pytest.mark.parametrize("lost", ["its artifacts", "its collection"])
+def test_a_version_that_is_lost_keeps_no_other_from_new_videos(
+    settings: Settings, version: str, writer: MilvusWriter, lost: str
+) -> None:
+    later = put_live(settings, fitted_of([one.id for one in VIDEOS], vectors_of(VIDEOS)), REVISION)
+    come(settings, video("new", "space"))
+    if lost == "its artifacts":
+        artifact_store(settings.artifacts_url or "").delete(f"models/{version}/")
+    else:
+        writer.drop(f"videos_{version}")
+    with capture_logs() as logs:
+        done = encode_new_videos(settings, ignore)
+    assert done.added == {later.version: 1}
+    assert holds(writer, later.version, "new")
+    told = [line for line in logs if line["log_level"] == "warning"]
+    assert [line["version"] for line in told] == [version]
+    artifact_store(settings.artifacts_url or "").delete(f"models/{later.version}/")
+    rmtree(settings.home / "versions")
+    with pytest.raises(NotFound):
+        encode_new_videos(settings, ignore)
+
+
+def test_of_two_at_a_time_the_slower_puts_no_older_text_back(
+    settings: Settings, version: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    come(settings, video("v000", "comedy"), video("new", "space"))
+    faster: list[Updated] = []
+
+    def slow(*args: Any) -> list[Model]:
+        """While the slower one, which has read the catalogue, is on its way to the lock."""
+        if not faster:
+            faster.append(Updated(0, {}))
+            come(settings, video("v000", "space", description="The newest."))
+            faster.append(encode_new_videos(settings, ignore))
+        return asyncio.run(openable(*args))
+
+    openable = encode_new._openable
+
+    async def overtaken(*args: Any) -> list[Model]:
+        return await asyncio.to_thread(slow, *args)
+
+    monkeypatch.setattr(encode_new, "_openable", overtaken)
+    assert encode_new_videos(settings, ignore).added == {version: 0}
+    assert faster[1].added == {version: 2}
+    store = artifact_store(settings.artifacts_url or "")
+    opened = open_version(store, version, settings.home / "versions")
+    assert np.argmax(opened.content.take(ids("v000"))[0], axis=1).tolist() == [2]
+
+
 STEPS = {
     "texts written": (MilvusWriter, "upsert", 1),
     "texts sealed": (MilvusWriter, "seal", 1),
     "items written": (MilvusWriter, "upsert", 2),
     "items sealed": (MilvusWriter, "seal", 2),
-    "the tail": (encode_new, "append", 1),
+    "the tail": (add, "append", 1),
     "the news": (encode_new, "_announce", 1),
 }
 

@@ -2,35 +2,34 @@
 
 import asyncio
 import os
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Sequence
+from collections.abc import Set as AbstractSet
 from contextlib import closing
 
 import msgspec
-import numpy as np
-from numpy.typing import NDArray
 
-from core.errors import Unavailable
+from core.clock import utc_now
 from core.settings import Settings
-from core.types import Change, Model, Progress
-from embeddings.additions import Additions, additions
+from core.types import Change, Model, Progress, VideoId
+from embeddings.additions import additions
 from embeddings.content_store import ContentStore
 from embeddings.dataset import Catalogue, read_catalogue
 from embeddings.encode import Encoded, TextEncoder, encode_new
-from embeddings.items import ItemVectors
 from embeddings.ports import ArtifactStore
-from embeddings.tail import append, segment
-from embeddings.text import REVISION
-from embeddings.version import Version, open_version
+from embeddings.text import REVISION, genres_of, text_of
+from embeddings.version import Version, open_version, renewed
 from storage.artifacts import artifact_store
 from storage.milvus_writer import MilvusWriter
 from storage.postgres.changes import note
 from storage.postgres.engine import pool, transaction
+from storage.postgres.models import PostgresModels
 from storage.postgres.videos import PostgresVideos
-from upnext.jobs.ports import VectorWriter
+from upnext.jobs.add import add, sparing
 from upnext.jobs.publisher import adder
 
-Vector = NDArray[np.float32]
 OnProgress = Callable[[Progress], None]
+Tried = dict[str, Version | None]
+PAGE = 1_000  # videos read at a time
 
 
 class Updated(msgspec.Struct, frozen=True):
@@ -43,25 +42,33 @@ class Updated(msgspec.Struct, frozen=True):
 def encode_new_videos(settings: Settings, on_progress: OnProgress) -> Updated:
     """Encode texts that are new or changed, and add them to the versions that replicas keep open.
 
-    A version's own map takes a text vector into the space of its items. Blocking; killed at any
-    point, the next one goes on from there.
+    A version's own map takes a text vector into the space of its items. One that cannot be added
+    to is left out, with a line in the log, unless it is the live one; so is a video whose text
+    has changed meanwhile, which is for the next update. Blocking; killed at any point, the next
+    one goes on from there.
 
     Raises:
         Conflict: another process is publishing or adding.
-        Unavailable: a store did not answer.
+        Unavailable: a store did not answer, or the live version cannot be added to.
     """
     store = artifact_store(settings.artifacts_url or "")
     on_progress(Progress("reading", 0.0, "reading the catalogue"))
     catalogue = asyncio.run(_catalogue(settings))
     encoded = _encoded(store, catalogue, on_progress)
     on_progress(Progress("adding", 0.0, "comparing versions with the catalogue"))
+    tried: Tried = {}
+    _open(settings, store, asyncio.run(_openable(settings)), tried)  # it may take its time here
     with adder(settings) as models, closing(MilvusWriter.of(settings)) as writer:
-        versions = _opened(settings, store, models)
+        versions = _open(settings, store, models, tried)
         new = {each.version: additions(each, catalogue.ids, encoded.vectors) for each in versions}
-        _write(writer, store, versions, new)
-        if versions:  # though nothing is new: an earlier one may have been killed before this
-            asyncio.run(_announce(settings, [each.version for each in versions]))
-    return Updated(encoded.fresh, {version: len(added.ids) for version, added in new.items()})
+        ids = {id_ for added in new.values() for id_ in added.ids}
+        # Another may have read the catalogue later and been here before: its texts stay.
+        changed = asyncio.run(_changed(settings, catalogue, ids))
+        new = {version: added.without(changed) for version, added in new.items()}
+        done = add(writer, store, models, versions, new)
+        if done:  # though nothing is new: an earlier one may have been killed before this
+            asyncio.run(_announce(settings, list(done)))
+    return Updated(encoded.fresh, done)
 
 
 async def _catalogue(settings: Settings) -> Catalogue:
@@ -82,64 +89,46 @@ def _encoded(store: ArtifactStore, catalogue: Catalogue, on_progress: OnProgress
     return encode_new(catalogue, ContentStore(store, REVISION), encoder, tell)
 
 
-def _opened(settings: Settings, store: ArtifactStore, models: Sequence[Model]) -> list[Version]:
-    """Versions whose text vectors are of the encoder's revision; the others cannot be added to."""
-    cache = settings.home / "versions"
-    opened = (open_version(store, model.version, cache) for model in models)
-    return [version for version in opened if version.content_revision == REVISION]
+async def _openable(settings: Settings) -> list[Model]:
+    async with pool(settings, patient=True) as engine:
+        return await PostgresModels(engine, utc_now).openable()
 
 
-def _write(
-    writer: VectorWriter,
-    store: ArtifactStore,
-    versions: Sequence[Version],
-    new: dict[str, Additions],
-) -> None:
-    """To the index first: what a version's tail has is what the index was given."""
-    texts = {id_: text for added in new.values() for id_, text in _pairs(added.ids, added.content)}
-    for version in versions:
-        texts = _kept(version.content) | texts
-    _hold(writer, f"content_{REVISION}", texts, {id_ for one in new.values() for id_ in one.ids})
-    for version in versions:
-        added = new[version.version]
-        items = _kept(version.items) | dict(_pairs(added.ids, added.items))
-        _hold(writer, f"videos_{version.version}", items, set(added.ids))
-        if added.ids:
-            append(store, version.version, segment(added.ids, added.items, added.content))
+def _open(
+    settings: Settings, store: ArtifactStore, models: Sequence[Model], tried: Tried
+) -> list[Version]:
+    """Those of `models` that can be added to, with the tails that they have now.
 
-
-def _kept(items: ItemVectors) -> dict[str, Vector]:
-    """The tail, which the collection should have already."""
-    if items.tail is None:
-        return {}
-    return dict(_pairs([id_.decode() for id_ in items.tail.ids.tolist()], items.tail.vectors))
-
-
-def _pairs(ids: Sequence[str], vectors: Vector) -> Iterator[tuple[str, Vector]]:
-    return zip(ids, vectors, strict=True)
-
-
-def _hold(
-    writer: VectorWriter, collection: str, rows: dict[str, Vector], fresh: Collection[str]
-) -> None:
-    """Have a collection hold `rows`: those that are `fresh`, and those that it has lost.
-
-    Raises:
-        Unavailable: there is no such collection, or it does not hold what was written.
+    Versions of another encoder's texts cannot be added to. `tried` keeps what was opened, None for
+    what could not be.
     """
-    if not rows:
-        return
-    due = {*fresh, *writer.lacking(collection, list(rows))}
-    wanted = [id_ for id_ in rows if id_ in due]
-    if not wanted:
-        return
-    for _ in writer.upsert(collection, wanted, np.stack([rows[id_] for id_ in wanted])):
-        pass
-    writer.seal(collection)
-    if missing := writer.lacking(collection, wanted):
-        raise Unavailable(
-            "milvus", f"{collection} lacks {len(missing):,} of {len(wanted):,} rows written."
-        )
+    cache = settings.home / "versions"
+    for model in models:
+        with sparing(model):
+            if model.version not in tried:
+                tried[model.version] = None
+                tried[model.version] = open_version(store, model.version, cache)
+            elif (version := tried[model.version]) is not None:
+                tried[model.version] = None
+                tried[model.version] = renewed(store, version, cache) or version
+    found = [tried[model.version] for model in models]
+    return [each for each in found if each is not None and each.content_revision == REVISION]
+
+
+async def _changed(
+    settings: Settings, catalogue: Catalogue, ids: AbstractSet[VideoId]
+) -> AbstractSet[VideoId]:
+    """Those of `ids` whose text is another by now than in `catalogue`."""
+    rows = zip(catalogue.ids, catalogue.texts, catalogue.genres, strict=True)
+    was = {id_: (text, genres) for id_, text, genres in rows if id_ in ids}
+    asked, same = list(was), set()
+    async with pool(settings, patient=True) as engine:
+        reader = PostgresVideos(engine)
+        for start in range(0, len(asked), PAGE):
+            for video in await reader.get_many(asked[start : start + PAGE]):
+                if was[video.id] == (text_of(video), genres_of(video)):
+                    same.add(video.id)
+    return ids - same
 
 
 async def _announce(settings: Settings, versions: Sequence[str]) -> None:
