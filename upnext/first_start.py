@@ -19,13 +19,12 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from core.clock import utc_now
 from core.errors import NotFound, SetupError, Unavailable
 from core.settings import Settings, child_environment
-from core.types import UserId
+from core.types import Model, UserId
 from embeddings.manifest import OtherFormat, stored_manifest
 from storage.artifacts import artifact_store
 from storage.embedded.privilege import child_setup
 from storage.model_status import RUN_STEPS
 from storage.postgres.engine import pool
-from storage.postgres.interactions import PostgresInteractions
 from storage.postgres.models import PostgresModels
 from storage.postgres.users import PostgresUsers
 from storage.postgres.videos import PostgresVideos
@@ -36,16 +35,14 @@ from upnext.signals import Stop
 
 STEP_STOP_SECONDS = 5.9  # with the servers' time below the 10 s that stopping may take
 POLL_SECONDS = 0.1
-MANY_WATCHES = 1_000  # fewer say little; repeats and videos that are not there say nothing
 
 
 @dataclass(frozen=True, slots=True)
 class Inventory:
-    """What is there: videos, watches to learn from, the live version, a user to show a list of."""
+    """What is there: videos, the live model, a user to show a list of."""
 
     videos: int
-    watched: bool
-    live: str | None
+    live: Model | None
     user: UserId | None
 
 
@@ -58,8 +55,7 @@ async def _inventory(settings: Settings) -> Inventory:
     async with pool(settings, patient=True) as engine:
         videos = await PostgresVideos(engine).count()
         live = await PostgresModels(engine, utc_now).live()
-        watched = await PostgresInteractions(engine).at_least(MANY_WATCHES)
-        return Inventory(videos, watched, live.version if live else None, await _first_user(engine))
+        return Inventory(videos, live, await _first_user(engine))
 
 
 async def _first_user(engine: AsyncEngine) -> UserId | None:
@@ -85,39 +81,34 @@ def fill(settings: Settings, stop: Stop) -> None:
     if inventory(settings).videos == 0 or mark.exists():
         mark.touch()
         _step(settings, stop, "import", "demo")
-    before = inventory(settings).live
+    there = inventory(settings)
+    before = there.live
     if _serves(settings, before):
         return
     asyncio.run(_await_runs(settings, stop))
-    there = inventory(settings)
-    if there.live == before:  # no run that was under way has become live
-        _train(settings, stop, watched=there.watched)
+    if _version(inventory(settings)) == _version(
+        there
+    ):  # no run that was under way has become live
+        # At first one of texts: it needs no history, and follows a user's first watches closely.
+        _step(settings, stop, "train", before.model_type if before else "content", "--promote")
 
 
-def _serves(settings: Settings, live: str | None) -> bool:
-    """Whether there is a live version, and of a format that this release reads."""
+def _version(there: Inventory) -> str | None:
+    return there.live.version if there.live else None
+
+
+def _serves(settings: Settings, live: Model | None) -> bool:
+    """Whether there is a live model, and of a format that this release reads."""
     if live is None:
         return False
     try:
-        stored_manifest(artifact_store(settings.artifacts_url or ""), live)
+        stored_manifest(artifact_store(settings.artifacts_url or ""), live.version)
     except OtherFormat as error:
         console.print(str(error))
         return False
     except (NotFound, Unavailable) as error:  # those who serve wait for it and say so
         console.print(f"The live version could not be looked at: {error}")
     return True
-
-
-def _train(settings: Settings, stop: Stop, *, watched: bool) -> None:
-    """A model of what people watch, where they watched enough; it needs no more than texts."""
-    if watched:
-        try:
-            _step(settings, stop, "train", "als", "--promote")
-        except SetupError:
-            console.print("There is no model of that, its reason is above. Making one of texts ...")
-        else:
-            return
-    _step(settings, stop, "train", "content", "--promote")
 
 
 async def _await_runs(settings: Settings, stop: Stop) -> None:

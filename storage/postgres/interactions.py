@@ -73,7 +73,6 @@ _COUNTERS = text(
     """
 )
 _FIND = text(f"SELECT {_COLUMNS} FROM interactions WHERE event_key = :key")  # noqa: S608 (constants)
-_COUNT_TO = text("SELECT count(*) FROM (SELECT FROM interactions LIMIT :count) AS first")
 _STREAM = text(
     f"""
     SELECT {_COLUMNS} FROM interactions
@@ -127,11 +126,6 @@ class PostgresInteractions:
         span = {"start": start, "end": end}
         async for page in pages(self._engine, _STREAM, span, _PAGE):
             yield [_interaction(row) for row in page]
-
-    async def at_least(self, count: int) -> bool:
-        """Whether there are so many; no more than that are counted. Raises `Unavailable`."""
-        async with transaction(self._engine) as connection:
-            return bool(await connection.scalar(_COUNT_TO, {"count": count}) == count)
 
 
 async def _insert(

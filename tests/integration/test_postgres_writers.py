@@ -201,13 +201,3 @@ async def test_the_database_itself_holds_one_live_model(engine: AsyncEngine) -> 
         async with transaction(engine) as connection:
             await connection.execute(force)
     assert await models.live() is None
-
-
-async def test_a_few_are_told_from_many_without_counting_all(engine: AsyncEngine) -> None:
-    store = PostgresInteractions(engine)
-    assert await store.at_least(0)
-    assert not await store.at_least(1)
-    kept = {row.key: row for row in _batches(7)[0]}
-    await store.add_many(list(kept.values()))
-    assert await store.at_least(len(kept))
-    assert not await store.at_least(len(kept) + 1)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from core.settings import load
 from core.types import Hits, VideoId
-from embeddings.version import MANIFEST
+from embeddings.manifest import MANIFEST
 from storage.artifacts import DirectoryArtifacts
 from storage.milvus_writer import MilvusWriter
 from tests.made_up import fitted, train

@@ -8,6 +8,7 @@ import pytest
 
 from core.clock import EPOCH
 from core.settings import Settings, load
+from core.types import Model, ModelType
 from embeddings.version import write_version
 from storage.artifacts import artifact_store
 from tests.catalogues import fitted_of, random_vectors
@@ -64,8 +65,11 @@ def steps(
     return run
 
 
-def there(live: str | None, *, watched: bool = False) -> Inventory:
-    return Inventory(videos=1, watched=watched, live=live, user=None)
+def there(version: str | None, model_type: ModelType = "content") -> Inventory:
+    live = version and Model(
+        id=version, model_type=model_type, version=version, status="live", created_at=EPOCH
+    )
+    return Inventory(videos=1, live=live or None, user=None)
 
 
 def test_with_a_live_version_nothing_is_trained(
@@ -75,20 +79,18 @@ def test_with_a_live_version_nothing_is_trained(
     assert steps(settings, monkeypatch, there(NAME)) == []
 
 
-@pytest.mark.parametrize(("watched", "type_"), [(True, "als"), (False, "content")])
-def test_one_that_another_release_made_is_replaced(
+@pytest.mark.parametrize("model_type", ["als", "content"])
+def test_one_that_another_release_made_is_replaced_by_one_of_its_type(
     settings: Settings,
     manifest: Path,
     monkeypatch: pytest.MonkeyPatch,
-    *,
-    watched: bool,
-    type_: str,
+    model_type: ModelType,
 ) -> None:
     kept = json.loads(manifest.read_bytes())
     del kept["format"]
     manifest.write_text(json.dumps(kept))
-    found = there(NAME, watched=watched)
-    assert steps(settings, monkeypatch, found) == [("train", type_, "--promote")]
+    found = there(NAME, model_type)
+    assert steps(settings, monkeypatch, found) == [("train", model_type, "--promote")]
 
 
 def test_one_is_trained_when_none_is_live(
