@@ -191,7 +191,7 @@ def _services(
         models=stores.models,
         promotion=Promotion(
             stores.models,
-            stores.search.collections,
+            None if settings.index == "exact" else stores.search.collections,
             lacking=stores.replicas.lacking,
             prepare=_warming(settings, stores, memory).prepare,
         ),

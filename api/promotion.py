@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Collection
 import structlog
 
 from api.ports import ModelRegistry
-from core.errors import Conflict
+from core.errors import Conflict, Unavailable
 from core.types import Model
 
 _PROMOTABLE = frozenset({"ready", "retired"})
@@ -31,13 +31,14 @@ _log = structlog.get_logger(__name__)
 class Promotion:
     """Flips the registry to a model whose vectors the index has; the replicas follow.
 
-    Without `lacking` no replica is waited for, without `prepare` nothing is prepared.
+    `collections` is None where exact search serves: no index is asked then. Without `lacking` no
+    replica is waited for, without `prepare` nothing is prepared.
     """
 
     def __init__(
         self,
         models: ModelRegistry,
-        collections: Collections,
+        collections: Collections | None,
         *,
         lacking: Lacking | None = None,
         prepare: Prepare | None = None,
@@ -60,7 +61,8 @@ class Promotion:
         Raises:
             ModelNotFound: no such model.
             Conflict: it is not `ready` or `retired`, or its collections are gone.
-            Unavailable: nothing changed.
+            Unavailable: nothing changed. While the index does not answer, only a model goes live
+                that was live before.
         """
         model = await self._models.get(model_id)
         if model.status in _PROMOTABLE:  # another one is for the registry to refuse, saying why
@@ -76,6 +78,8 @@ class Promotion:
     async def rollback(self) -> Model:
         """Make the model live that was live before. Nothing is prepared: going back is in a hurry.
 
+        Nor does it need the index to answer: exact search stands in for it.
+
         Raises:
             Conflict: there is none, or its collections are gone.
             Unavailable: nothing changed.
@@ -87,10 +91,23 @@ class Promotion:
         return await self._models.rollback()
 
     async def _check_published(self, model: Model) -> None:
-        if f"videos_{model.version}" not in await self._collections():
+        if self._collections is None:
+            return
+        try:
+            there = await self._collections()
+        except Unavailable as error:
+            if model.status != "retired":  # its vectors were never searched
+                raise
+            _log.warning(
+                "It is not known whether the index has the vectors.",
+                version=model.version,
+                reason=str(error),
+            )
+            return
+        if f"videos_{model.version}" not in there:
             raise Conflict(
                 f"The index has no vectors of model {model.id}: train a new one with "
-                "`upnext embeddings rebuild`."
+                f"`upnext train {model.model_type} --promote`."
             )
 
     async def _opened(self, model: Model) -> None:

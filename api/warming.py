@@ -16,13 +16,14 @@ from api.page_search import for_pages
 from api.ports import UserCache
 from core.errors import UserNotFound
 from core.types import Model, UserId
-from retrieval.live import LiveModel
+from retrieval.live import LiveHandle, LiveModel
 from retrieval.ports import VectorSearch
 from retrieval.retriever import LONGEST_LIST
 
 # Users of a page. Their lists are made in one go, for which whoever else uses the event loop waits.
 PAGE = 4
 LATELY = timedelta(hours=1)
+AGAIN_SECONDS = 0.1
 
 log = structlog.get_logger(__name__)
 
@@ -143,17 +144,13 @@ class Warming:
     async def prepare(self, model: Model) -> None:
         """Keep the lists that it gives to the users of the last hour, the latest first.
 
-        May be cancelled at any time: what is made by then is kept. Nothing is done where the
-        version is not open or the catalogue not read.
+        First waits until the version is open here and the catalogue read. May be cancelled at any
+        time: what is made by then is kept.
 
         Raises:
             Unavailable: the users could not be read, or lists not kept.
         """
-        version, now = self._live.get(model.version), self._moment()
-        if version is None or not now.loaded:
-            log.info("Nothing is prepared: the version is not open here.", version=model.version)
-            return
-        moment = replace(now, live=version, live_missing=None)
+        moment, version = await self._opened(model)
         search = for_pages(version, lambda: self._index, most_bytes=self._exact_bytes)
         warmer = Warmer(self._users, self._lists, search, recent=self._recent)
         users = await self._users.seen_since(moment.now - LATELY)
@@ -168,3 +165,10 @@ class Warming:
             lists=warmed.there,
             failed=warmed.failed,
         )
+
+    async def _opened(self, model: Model) -> tuple[Moment, LiveHandle]:
+        while (  # noqa: ASYNC110  (nobody tells)
+            version := self._live.get(model.version)
+        ) is None or not self._moment().loaded:
+            await asyncio.sleep(AGAIN_SECONDS)
+        return replace(self._moment(), live=version, live_missing=None), version

@@ -53,7 +53,7 @@ async def test_without_vectors_nothing_changes() -> None:
     await promotion.promote(second.id)
     index.names.clear()
     for attempt in (promotion.promote(first.id), promotion.rollback()):
-        with pytest.raises(Conflict, match="no vectors"):
+        with pytest.raises(Conflict, match=r"no vectors.*`upnext train content --promote`"):
             await attempt
     live = await models.live()
     assert live is not None
@@ -68,6 +68,29 @@ async def test_with_the_index_away_nothing_changes() -> None:
     with pytest.raises(Unavailable):
         await Promotion(models, index.collections).promote(model.id)
     assert await models.live() is None
+
+
+async def test_with_the_index_away_what_was_live_may_come_back() -> None:
+    models = MemoryModels()
+    first, second = await ready(models), await ready(models)
+    index = Index(first, second)
+    promotion = Promotion(models, index.collections)
+    await promotion.promote(first.id)
+    await promotion.promote(second.id)
+    index.away = True
+    with capture_logs() as logs:
+        assert (await promotion.rollback()).id == first.id
+        assert (await promotion.promote(second.id)).status == "live"
+    assert [line["version"] for line in logs] == [first.version, second.version]
+
+
+async def test_where_exact_search_serves_the_index_is_not_asked() -> None:
+    models = MemoryModels()
+    first, second = await ready(models), await ready(models)
+    promotion = Promotion(models, None)
+    await promotion.promote(first.id)
+    assert (await promotion.promote(second.id)).status == "live"
+    assert (await promotion.rollback()).id == first.id
 
 
 async def test_the_registrys_own_refusals_come_first() -> None:

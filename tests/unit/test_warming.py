@@ -215,13 +215,20 @@ async def test_others_have_their_turn_between_pages(world: World) -> None:
     assert all(later - earlier > 3 for earlier, later in itertools.pairwise(counts))
 
 
-async def test_nothing_is_prepared_for_a_version_that_is_not_open_here(world: World) -> None:
+async def test_it_waits_until_the_version_is_open_and_the_catalogue_read(world: World) -> None:
     world.live.keep([])
-    await warming(world).prepare(NEW)
     world.loaded = False
+    preparing = asyncio.create_task(warming(world).prepare(NEW))
+    await asyncio.sleep(0)
     world.live.add(new_version(world))
-    await warming(world).prepare(NEW)
+    await asyncio.sleep(0)
     assert world.history.calls == []
+    assert not preparing.done()
+    world.loaded = True
+    async with asyncio.timeout(10):
+        await preparing
+    flip(world)
+    assert (await ask(world, LATE[0])).metadata.cache_hit
 
 
 async def test_a_user_nobody_has_heard_of_is_no_failure(world: World) -> None:

@@ -2,12 +2,13 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 
-from api.promotion import Promotion
+from api.promotion import Collections, Promotion
 from core.clock import utc_now
 from core.settings import Settings
 from core.types import Model
+from storage.milvus import MilvusSearch
 from storage.milvus_writer import MilvusWriter
 from storage.postgres.engine import connect
 from storage.postgres.models import PostgresModels
@@ -16,7 +17,7 @@ from storage.postgres.replicas import PostgresReplicas
 
 async def promote(settings: Settings, model_id: str) -> Model:
     """See `Promotion.promote`."""
-    async with _promotion(settings) as promotion:
+    async with _promotion(settings, _patiently(settings)) as promotion:
         return await promotion.promote(model_id)
 
 
@@ -31,28 +32,34 @@ async def promote_first(settings: Settings, model: Model) -> Model:
 
 
 async def rollback(settings: Settings) -> Model:
-    """See `Promotion.rollback`."""
-    async with _promotion(settings) as promotion:
-        return await promotion.rollback()
+    """See `Promotion.rollback`. An index that does not answer is not waited for: it is urgent."""
+    index = MilvusSearch.of(settings)
+    try:
+        async with _promotion(settings, index.collections) as promotion:
+            return await promotion.rollback()
+    finally:
+        await index.close()
 
 
 @asynccontextmanager
-async def _promotion(settings: Settings) -> AsyncIterator[Promotion]:
+async def _promotion(settings: Settings, collections: Collections) -> AsyncIterator[Promotion]:
+    """No lists are prepared: that is for a service, which has the version open."""
     engine = connect(settings)
     try:
         yield Promotion(
             PostgresModels(engine, utc_now),
-            lambda: asyncio.to_thread(_collections, settings),
+            None if settings.index == "exact" else collections,
             lacking=PostgresReplicas(engine).lacking,
         )
     finally:
         await engine.dispose()
 
 
-def _collections(settings: Settings) -> list[str]:
+def _patiently(settings: Settings) -> Collections:
     """By the patient client: the index may still be busy with what was just published."""
-    writer = MilvusWriter.of(settings)
-    try:
-        return writer.collections()
-    finally:
-        writer.close()
+
+    def collections() -> list[str]:
+        with closing(MilvusWriter.of(settings)) as writer:
+            return writer.collections()
+
+    return lambda: asyncio.to_thread(collections)
