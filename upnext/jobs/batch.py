@@ -30,6 +30,7 @@ from storage.postgres.users import PostgresUsers
 from storage.postgres.videos import PostgresVideos
 from upnext.jobs import batch_worker
 from upnext.jobs.batch_worker import Done, Ground
+from upnext.jobs.local_copies import forget_old_copies
 from upnext.jobs.snapshots import snapshot_of
 
 PAGE = 256  # users; their vectors are searched for together
@@ -104,9 +105,11 @@ async def batch(
 
 
 async def _ground(settings: Settings, engine: AsyncEngine, limit: int, now: datetime) -> Ground:
-    model = await PostgresModels(engine, utc_now).live()
+    registry = PostgresModels(engine, utc_now)
+    model = await registry.live()
     if model is None:
         raise Conflict("No model is live: `upnext models promote` makes one live.")
+    await forget_old_copies(settings, await registry.openable())
     # Here, so that the version is on this machine before several processes open it.
     store = artifact_store(settings.artifacts_url or "")
     await asyncio.to_thread(open_version, store, model.version, settings.home / "versions")

@@ -15,6 +15,7 @@ from storage.milvus_writer import MilvusWriter
 from storage.postgres.engine import pool
 from storage.postgres.models import PostgresModels
 from upnext.jobs.keys import snapshot_key
+from upnext.jobs.local_copies import forget_old_copies
 from upnext.jobs.ports import VectorWriter
 
 
@@ -29,6 +30,8 @@ class Swept(msgspec.Struct, frozen=True):
 async def sweep(settings: Settings, clock: Clock = utc_now) -> Swept:
     """Delete what belongs to models that ended longer ago than the grace period.
 
+    And this machine's copies of versions that nobody is to open any more.
+
     The live version, the one before it, those that are ready and those being made stay. Killed
     at any point, the next sweep goes on where it was. Only what the registry knows is deleted.
 
@@ -38,6 +41,7 @@ async def sweep(settings: Settings, clock: Clock = utc_now) -> Swept:
     async with pool(settings) as engine:
         registry = PostgresModels(engine, clock)
         await registry.fail_stale()
+        await forget_old_copies(settings, await registry.openable())
         gone = await registry.sweepable(settings.sweep_grace_seconds)
         if not gone:
             return Swept([], [], [])
