@@ -106,8 +106,8 @@ def open_tail(store: ArtifactStore, version: str, local: Path, lock: Lock = ALON
         except (NotFound, FileNotFoundError):  # compacted, or deleted here by who knew of that
             continue
         for path in _local(local):
-            if path.name not in names and path.name < names[-1]:  # a newer one is another's news
-                path.unlink(missing_ok=True)
+            if path.name not in names and path.name < max(names, default=""):
+                path.unlink(missing_ok=True)  # a newer one is what another knows of
         return _tail(names, arrays)
     raise Unavailable("artifacts", f"The tail of {version} changes faster than it can be read.")
 

@@ -185,6 +185,9 @@ def test_who_knows_less_of_a_tail_deletes_nothing_newer(
     newer.write_bytes(b"fetched by another, after our listing")
     assert open_tail(store, NAME, local).names == names
     assert newer.exists()
+    store.delete(f"models/{NAME}/tail/")
+    assert open_tail(store, NAME, local).names == ()
+    assert newer.exists()
 
 
 @pytest.mark.parametrize("damage", [b"", b"nonsense"])
