@@ -49,7 +49,7 @@ def _fetch(store: ArtifactStore, key: str, path: Path, intact: Intact) -> None:
                 return
     finally:
         aside.unlink(missing_ok=True)
-    advice = "train a new version with `upnext embeddings rebuild`."
+    advice = "train a new version with `upnext train <type> --promote`."
     raise Unavailable("artifacts", f"{key} is damaged in the store: {advice}")
 
 

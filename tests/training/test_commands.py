@@ -1,5 +1,6 @@
 """The commands, as a person types them, on stores of the environment."""
 
+import asyncio
 import json
 from collections.abc import Callable
 from typing import Any
@@ -9,6 +10,10 @@ from click.testing import CliRunner
 
 from core.settings import Settings, child_environment
 from storage.milvus_writer import MilvusWriter
+from storage.postgres.engine import pool
+from storage.postgres.interactions import PostgresInteractions
+from tests.histories import watch
+from tests.training.conftest import KINDS, PLACES
 from upnext.cli import main
 
 pytestmark = pytest.mark.training
@@ -52,6 +57,32 @@ def test_models_are_trained_shown_rebuilt_and_rolled_back(run: Run) -> None:
     assert run("models", "rollback")["id"] == first["id"]
     assert run("models", "show", second["id"])["status"] == "retired"
     assert run("models", "promote", second["id"])["status"] == "live"
+
+
+@pytest.fixture
+def enough_watched(filled: None, settings: Settings) -> None:  # noqa: ARG001  (comes first)
+    """Watches for an als model, beside those of `filled`."""
+    more = [
+        watch(f"{kind} {user} {place}", f"{kind} lover {user}", f"{kind}-{place}", hours=hours)
+        for kind in KINDS
+        for user in range(4)
+        for hours, place in enumerate(PLACES)
+    ]
+
+    async def fill() -> None:
+        async with pool(settings) as engine:
+            await PostgresInteractions(engine).add_many(more)
+
+    asyncio.run(fill())
+
+
+@pytest.mark.usefixtures("emptied", "enough_watched")
+def test_what_is_rebuilt_is_of_the_type_that_is_live(run: Run) -> None:
+    first = run("embeddings", "rebuild")
+    assert (first["status"], first["model_type"]) == ("live", "content")
+    assert run("train", "als", "--promote")["status"] == "live"
+    second = run("embeddings", "rebuild")
+    assert (second["status"], second["model_type"]) == ("live", "als")
 
 
 def test_a_run_that_fails_says_why(run: Run) -> None:

@@ -17,7 +17,7 @@ from upnext.cli.context import stores
 from upnext.cli.models import table_of
 from upnext.cli.stages import Stages
 from upnext.jobs.encode_new import Updated, encode_new_videos
-from upnext.jobs.promote import promote, promote_first
+from upnext.jobs.promote import live_model, promote, promote_first
 from upnext.jobs.train import train as run_training
 
 DAY = click.DateTime(formats=["%Y-%m-%d"])
@@ -124,24 +124,25 @@ def update(*, as_json: bool) -> None:
 @embeddings.command()
 @click.option("--json", "as_json", is_flag=True, help="Print the model as JSON.")
 def rebuild(*, as_json: bool) -> None:
-    """Encode what is new or changed, fit a model on everything, publish it and make it live.
+    """Encode what is new or changed, fit a model of the live one's type on everything, publish it
+    and make it live. Where none is live yet, the type is `content`.
 
     \b
     Example: upnext embeddings rebuild
-    """  # noqa: D301
-    _run("content", None, None, live=True, as_json=as_json)
+    """  # noqa: D205, D301
+    _run(None, None, None, live=True, as_json=as_json)
 
 
 def _told(done: Updated) -> str:
     if not done.added:
-        return "No model serves: make one with `upnext train content`."
+        return "No model serves: make one with `upnext train als`, or `train content`."
     lines = [f"{done.encoded:,} texts encoded"]
     lines += [f"{count:,} videos added to {version}" for version, count in done.added.items()]
     return "\n".join(lines)
 
 
 def _run(
-    model_type: ModelType,
+    model_type: ModelType | None,
     start: datetime | None,
     end: datetime | None,
     *,
@@ -155,14 +156,20 @@ def _run(
 
 async def _train(
     settings: Settings,
-    model_type: ModelType,
+    model_type: ModelType | None,
     start: datetime | None,
     end: datetime | None,
     *,
     live: bool,
 ) -> Model:
+    kind = model_type or await _live_type(settings)
     with Stages(STAGES) as stages:
-        model = await run_training(settings, model_type, start, end, stages.show)
+        model = await run_training(settings, kind, start, end, stages.show)
     if model.status != "ready":
         raise UpnextError(f"Model {model.id} {model.status}: {model.error}")
     return await (promote(settings, model.id) if live else promote_first(settings, model))
+
+
+async def _live_type(settings: Settings) -> ModelType:
+    live = await live_model(settings)
+    return live.model_type if live is not None else "content"

@@ -10,7 +10,7 @@ from core.settings import Settings
 from core.types import Model
 from storage.milvus import MilvusSearch
 from storage.milvus_writer import MilvusWriter
-from storage.postgres.engine import connect
+from storage.postgres.engine import pool
 from storage.postgres.models import PostgresModels
 from storage.postgres.replicas import PostgresReplicas
 
@@ -23,12 +23,14 @@ async def promote(settings: Settings, model_id: str) -> Model:
 
 async def promote_first(settings: Settings, model: Model) -> Model:
     """Make a `ready` model live when none is; else it stays as it is. Raises `Unavailable`."""
-    engine = connect(settings)
-    try:
-        live = await PostgresModels(engine, utc_now).live()
-    finally:
-        await engine.dispose()
+    live = await live_model(settings)
     return model if live is not None else await promote(settings, model.id)
+
+
+async def live_model(settings: Settings) -> Model | None:
+    """The live model, None before the first promotion. Raises `Unavailable`."""
+    async with pool(settings) as engine:
+        return await PostgresModels(engine, utc_now).live()
 
 
 async def rollback(settings: Settings) -> Model:
@@ -44,15 +46,12 @@ async def rollback(settings: Settings) -> Model:
 @asynccontextmanager
 async def _promotion(settings: Settings, collections: Collections) -> AsyncIterator[Promotion]:
     """No lists are prepared: that is for a service, which has the version open."""
-    engine = connect(settings)
-    try:
+    async with pool(settings) as engine:
         yield Promotion(
             PostgresModels(engine, utc_now),
             None if settings.index == "exact" else collections,
             lacking=PostgresReplicas(engine).lacking,
         )
-    finally:
-        await engine.dispose()
 
 
 def _patiently(settings: Settings) -> Collections:
