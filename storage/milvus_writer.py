@@ -66,13 +66,6 @@ class MilvusWriter:
         """Write rows over those of the same ids; yields the rows written so far."""
         return self._write(self._client.upsert, collection, ids, vectors)
 
-    def delete(self, collection: str, ids: Sequence[str]) -> None:
-        """Delete rows; an id that is not there is no error."""
-        for start in range(0, len(ids), PAGE):
-            with _mapped():
-                page = list(ids[start : start + PAGE])
-                self._client.delete(collection, ids=page, timeout=self._timeout)
-
     def seal(self, collection: str) -> None:
         """Flush, index and load, so that searches are fast and see every row written before."""
         index = MilvusClient.prepare_index_params()

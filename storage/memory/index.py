@@ -40,12 +40,6 @@ class MemoryIndex:
         if ids:
             yield len(ids)
 
-    def delete(self, collection: str, ids: Sequence[str]) -> None:
-        """Delete rows; an id that is not there is no error."""
-        rows = self._of(collection)[1]
-        for id_ in ids:
-            rows.pop(id_, None)
-
     def seal(self, collection: str) -> None:
         """Nothing to do here but to insist that the collection is there."""
         self._of(collection)

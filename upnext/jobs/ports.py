@@ -38,10 +38,6 @@ class VectorWriter(Protocol):
         """As `insert`, over the rows of the same ids."""
         ...
 
-    def delete(self, collection: str, ids: Sequence[str]) -> None:
-        """Delete rows; an id that is not there is no error."""
-        ...
-
     def seal(self, collection: str) -> None:
         """Make every row written before searchable, fast. May be called again after writes."""
         ...
