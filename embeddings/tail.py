@@ -5,6 +5,7 @@ the fields `hash`, `id`, `item` and `content`, in the order of the hashes, writt
 that several have the last one counts.
 """
 
+import hashlib
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -26,6 +27,7 @@ from embeddings.ports import ArtifactStore
 COMPACT_AT = 8  # segments; each costs its readers a request
 CHECKSUM = 16  # hex digits of it in a name
 LISTINGS = 3  # segments may be compacted while they are fetched
+MERGED = "merged-"
 NAME = re.compile(rf"(\d{{8}})-([0-9a-f]{{{CHECKSUM}}})\.npy")
 
 Segment = NDArray[np.void]
@@ -93,35 +95,37 @@ def append(store: ArtifactStore, version: str, added: Segment) -> None:
 def open_tail(store: ArtifactStore, version: str, local: Path, lock: Lock = ALONE) -> Tail:
     """The tail as it is now, fetched into the folder `local` as far as it is not there.
 
-    Blocking; `lock` is held only while a segment is fetched. The arrays of a single segment are
-    mapped.
+    Blocking; `lock` is held only while a segment is fetched or several are merged, which is done
+    once for all processes of a machine: the arrays are mapped from one file.
 
     Raises:
         Unavailable: the store did not answer, or holds a damaged segment.
     """
     for _ in range(LISTINGS):
         names = segments(store, version)
+        if not names:
+            return Tail()
         try:
             arrays = _fetched(store, version, names, local, lock)
+            whole = arrays[0] if len(arrays) == 1 else _merged_file(names, arrays, local, lock)
         except (NotFound, FileNotFoundError):  # compacted, or deleted here by who knew of that
             continue
-        for path in _local(local):
-            if path.name not in names and path.name < max(names, default=""):
-                path.unlink(missing_ok=True)  # a newer one is what another knows of
-        return _tail(names, arrays)
+        _delete_older(local, names)
+        return _tail(names, whole)
     raise Unavailable("artifacts", f"The tail of {version} changes faster than it can be read.")
 
 
 def open_local_tail(local: Path) -> Tail:
     """What of a tail is in the folder `local`, for when the store does not answer."""
     paths = [path for path in _local(local) if _intact(path.name, path)]
-    return _tail(tuple(path.name for path in paths), [_mapped(path) for path in paths])
+    if not paths:
+        return Tail()
+    arrays = [_mapped(path) for path in paths]
+    whole = arrays[0] if len(arrays) == 1 else _merged(arrays)
+    return _tail(tuple(path.name for path in paths), whole)
 
 
-def _tail(names: tuple[str, ...], arrays: Sequence[Segment]) -> Tail:
-    if not arrays:
-        return Tail(names)
-    every = arrays[0] if len(arrays) == 1 else _merged(arrays)
+def _tail(names: tuple[str, ...], every: Segment) -> Tail:
     hashes, ids = every["hash"], every["id"]
     return Tail(
         names,
@@ -136,6 +140,49 @@ def _merged(arrays: Sequence[Segment]) -> Segment:
     _, first = np.unique(newest_first["hash"], return_index=True)
     merged: Segment = newest_first[first]
     return merged
+
+
+def _merged_file(
+    names: Sequence[str], arrays: Sequence[Segment], local: Path, lock: Lock
+) -> Segment:
+    """One segment of several, mapped from a file of this machine that is named by them."""
+    stem = f"{MERGED}{names[-1][:8]}-{_digest(names)}"
+    path = _intact_merged(local, stem)
+    if path is None:
+        with lock:
+            path = _intact_merged(local, stem) or _write_merged(local, stem, _merged(arrays))
+    return _mapped(path)
+
+
+def _digest(names: Sequence[str]) -> str:
+    return hashlib.sha256("".join(names).encode()).hexdigest()[:CHECKSUM]
+
+
+def _delete_older(local: Path, names: Sequence[str]) -> None:
+    """Delete what is older than the newest of `names`; what is newer is what another knows of."""
+    for path in _local(local):
+        if path.name not in names and path.name < names[-1]:
+            path.unlink(missing_ok=True)
+    for path in local.glob(f"{MERGED}*"):
+        if path.name < MERGED + names[-1][:8]:
+            path.unlink(missing_ok=True)
+
+
+def _intact_merged(local: Path, stem: str) -> Path | None:
+    for path in local.glob(f"{stem}-*.npy"):
+        if path.stem.endswith(f"-{sha256(path)[:CHECKSUM]}"):
+            return path
+        path.unlink(missing_ok=True)
+    return None
+
+
+def _write_merged(local: Path, stem: str, merged: Segment) -> Path:
+    """Write a segment into a folder, whole or not at all, its checksum in its name."""
+    with TemporaryDirectory(dir=local, prefix=".merging-") as made:
+        aside = Path(made) / "segment"
+        with aside.open("wb") as file:
+            np.save(file, merged)
+        return aside.rename(local / f"{stem}-{sha256(aside)[:CHECKSUM]}.npy")
 
 
 def _fetched(

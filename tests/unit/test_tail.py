@@ -94,6 +94,44 @@ def test_of_several_segments_the_last_wins(store: DirectoryArtifacts, cache: Pat
     np.testing.assert_array_equal(of(version, "b")[0], row["item"])
 
 
+def merged_files(cache: Path) -> list[Path]:
+    return sorted((cache / NAME / "tail").glob("merged-*"))
+
+
+def test_several_segments_are_merged_once_for_a_machine(
+    store: DirectoryArtifacts, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    append(store, NAME, rows("a", "b", seed=1))
+    append(store, NAME, rows("b", "c", seed=2))
+    first = open_version(store, NAME, cache)
+    [before] = merged_files(cache)
+    with monkeypatch.context() as patch:
+        patch.setattr("embeddings.tail._merged", lambda _arrays: pytest.fail("merged again"))
+        second = open_version(store, NAME, cache)
+    for opened in (first, second):
+        assert opened.items.tail is not None
+        assert isinstance(opened.items.tail.vectors, np.memmap)
+    np.testing.assert_array_equal(of(first, "b")[0], of(second, "b")[0])
+    append(store, NAME, rows("d"))
+    third = renewed(store, second, cache)
+    assert third is not None
+    assert of(third, "d")
+    assert of(second, "a")
+    assert len(merged_files(cache)) == 1
+    assert not before.exists()
+
+
+def test_a_damaged_merged_file_is_made_anew(store: DirectoryArtifacts, cache: Path) -> None:
+    append(store, NAME, rows("a"))
+    append(store, NAME, rows("b"))
+    open_version(store, NAME, cache)
+    [path] = merged_files(cache)
+    kept = path.read_bytes()
+    path.write_bytes(kept[:-4])
+    assert of(open_version(store, NAME, cache), "b")
+    assert path.read_bytes() == kept
+
+
 def test_an_open_version_hears_of_new_segments(store: DirectoryArtifacts, cache: Path) -> None:
     opened = open_version(store, NAME, cache)
     assert renewed(store, opened, cache) is None
