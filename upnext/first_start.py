@@ -86,9 +86,7 @@ def fill(settings: Settings, stop: Stop) -> None:
     if _serves(settings, before):
         return
     asyncio.run(_await_runs(settings, stop))
-    if _version(inventory(settings)) == _version(
-        there
-    ):  # no run that was under way has become live
+    if _version(inventory(settings)) == _version(there):  # no run under way has become live
         # At first one of texts: it needs no history, and follows a user's first watches closely.
         _step(settings, stop, "train", before.model_type if before else "content", "--promote")
 
