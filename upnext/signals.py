@@ -1,5 +1,6 @@
 """How `up` hears that it should stop."""
 
+import asyncio
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,8 +12,8 @@ STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 class Stop:
     """Whether a stop was asked for.
 
-    The signal raises where the program is; raised inside a driver's callback, that can get lost.
-    Whatever waits for long calls `check`, so that it is only late then.
+    The signal raises where the program is, but never under an event loop: inside a callback of a
+    driver that can get lost, or take the interpreter down. Whatever waits for long calls `check`.
     """
 
     def __init__(self) -> None:
@@ -36,7 +37,8 @@ def stopped_once() -> Iterator[Stop]:
     def ask(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 - a signal handler
         if not stop.asked:
             stop.asked = True
-            raise KeyboardInterrupt
+            if not _looping():
+                raise KeyboardInterrupt
 
     heard = [each for each in STOP_SIGNALS if not _void_hang_up(each)]
     before = {each: signal.signal(each, ask) for each in heard}
@@ -45,6 +47,14 @@ def stopped_once() -> Iterator[Stop]:
     finally:
         for each, handler in before.items():
             signal.signal(each, handler)
+
+
+def _looping() -> bool:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True
 
 
 def _void_hang_up(number: signal.Signals) -> bool:

@@ -1,3 +1,4 @@
+import asyncio
 import os
 import signal
 from contextlib import suppress
@@ -37,3 +38,15 @@ def test_a_hang_up_that_nohup_made_void_stays_void() -> None:
             assert not stop.asked
     finally:
         signal.signal(signal.SIGHUP, before)
+
+
+def test_under_an_event_loop_it_waits_until_it_is_asked_for() -> None:
+    async def told() -> str:
+        os.kill(os.getpid(), signal.SIGTERM)
+        await asyncio.sleep(0)
+        return "what the driver was at is done"
+
+    with stopped_once() as stop:
+        assert asyncio.run(told()) == "what the driver was at is done"
+        with pytest.raises(KeyboardInterrupt):
+            stop.check()
