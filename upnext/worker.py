@@ -27,7 +27,7 @@ RELAY_SECONDS = 0.5
 REFRESH_SECONDS = 1.0
 SWEEP_SECONDS = 60.0
 LONGEST_PAUSE_SECONDS = 300.0
-RELAY_AWAY_SECONDS = 5.0  # others wait for what is on its way, and to ask again costs little
+RELAY_AWAY_SECONDS = 1.0  # others wait for what is on its way, and to ask again costs little
 STOP_SECONDS = 1.5
 NEWS_KEPT = timedelta(days=7)
 
