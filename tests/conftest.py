@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from uuid import uuid4
 
+import hypothesis
 import pytest
 import structlog
 from sqlalchemy import make_url, text
@@ -17,6 +18,13 @@ from core.settings import load
 from storage.embedded.stack import EmbeddedStack, StoreName
 from storage.postgres import migrate
 from storage.postgres.engine import connect, driver_url
+
+# The first text that is drawn on a machine takes a second or more, for tables of Unicode are made;
+# and how long an example takes says more of the machine than of what is tested.
+hypothesis.settings.register_profile(
+    "suite", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("suite")
 
 
 @pytest.fixture(scope="session", autouse=True)
