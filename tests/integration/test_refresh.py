@@ -224,7 +224,7 @@ async def test_without_redis_nothing_is_opened_or_read(
     def opened(*_: object) -> Any:
         pytest.fail("the version is opened for nothing")
 
-    monkeypatch.setattr("upnext.jobs.refresh.open_version", opened)
+    monkeypatch.setattr("upnext.jobs.refresh.open_copy", opened)
     away = here.settings.model_copy(update={"redis_url": "redis://127.0.0.1:1"})
     with pytest.raises(Unavailable, match="redis"):
         await refresh(away, here.engine, lambda: NOW)

@@ -21,8 +21,6 @@ from core.clock import Clock, utc_now
 from core.errors import Conflict, SetupError, UpnextError
 from core.settings import Settings
 from core.types import UserId
-from embeddings.version import open_version
-from storage.artifacts import artifact_store
 from storage.postgres.configs import PostgresConfigs
 from storage.postgres.engine import pool
 from storage.postgres.models import PostgresModels
@@ -30,7 +28,7 @@ from storage.postgres.users import PostgresUsers
 from storage.postgres.videos import PostgresVideos
 from upnext.jobs import batch_worker
 from upnext.jobs.batch_worker import Done, Ground
-from upnext.jobs.local_copies import forget_old_copies
+from upnext.jobs.local_copies import forget_old_copies, open_copy
 from upnext.jobs.snapshots import snapshot_of
 
 PAGE = 256  # users; their vectors are searched for together
@@ -111,8 +109,7 @@ async def _ground(settings: Settings, engine: AsyncEngine, limit: int, now: date
         raise Conflict("No model is live: `upnext models promote` makes one live.")
     await forget_old_copies(settings, await registry.openable())
     # Here, so that the version is on this machine before several processes open it.
-    store = artifact_store(settings.artifacts_url or "")
-    await asyncio.to_thread(open_version, store, model.version, settings.home / "versions")
+    await asyncio.to_thread(open_copy, settings, model.version)
     return Ground(
         settings=settings,
         version=model.version,

@@ -18,13 +18,12 @@ from core import logging as logs
 from core.errors import Unavailable
 from core.settings import Settings
 from core.types import RankingConfig, UserId
-from embeddings.version import open_version
 from retrieval.ports import VectorSearch
 from retrieval.snapshot import Snapshot
-from storage.artifacts import artifact_store
 from storage.embedded.privilege import die_with_parent
 from storage.postgres.engine import connect
 from storage.postgres.users import PostgresUsers
+from upnext.jobs.local_copies import open_copy
 
 PATIENCE_SECONDS = 30.0  # for a database that is away
 PAUSE_SECONDS = 1.0
@@ -58,9 +57,7 @@ class Worker:
 
     def __init__(self, ground: Ground) -> None:
         settings = ground.settings
-        version = open_version(
-            artifact_store(settings.artifacts_url or ""), ground.version, settings.home / "versions"
-        )
+        version = open_copy(settings, ground.version)
         self._limit = ground.limit
         self._batch = Batch(
             PostgresUsers(connect(settings, patient=True)),

@@ -1,7 +1,6 @@
 """Videos that came after training: into the index, and into the versions that are open."""
 
 import asyncio
-import os
 from collections.abc import Callable, Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import closing
@@ -12,9 +11,7 @@ from core.clock import utc_now
 from core.settings import Settings
 from core.types import Change, Model, Progress, VideoId
 from embeddings.additions import additions
-from embeddings.content_store import ContentStore
 from embeddings.dataset import Catalogue, read_catalogue
-from embeddings.encode import Encoded, TextEncoder, encode_new
 from embeddings.ports import ArtifactStore
 from embeddings.text import REVISION, genres_of, text_of
 from embeddings.version import Version, open_version, renewed
@@ -25,7 +22,9 @@ from storage.postgres.engine import pool, transaction
 from storage.postgres.models import PostgresModels
 from storage.postgres.videos import PostgresVideos
 from upnext.jobs.add import add, sparing
+from upnext.jobs.local_copies import copies
 from upnext.jobs.publisher import adder
+from upnext.jobs.texts import encoded
 
 OnProgress = Callable[[Progress], None]
 Tried = dict[str, Version | None]
@@ -54,13 +53,13 @@ def encode_new_videos(settings: Settings, on_progress: OnProgress) -> Updated:
     store = artifact_store(settings.artifacts_url or "")
     on_progress(Progress("reading", 0.0, "reading the catalogue"))
     catalogue = asyncio.run(_catalogue(settings))
-    encoded = _encoded(store, catalogue, on_progress)
+    texts = encoded(store, catalogue, lambda *at: on_progress(Progress("encoding", *at)))
     on_progress(Progress("adding", 0.0, "comparing versions with the catalogue"))
     tried: Tried = {}
     _open(settings, store, asyncio.run(_openable(settings)), tried)  # it may take its time here
     with adder(settings) as models, closing(MilvusWriter.of(settings)) as writer:
         versions = _open(settings, store, models, tried)
-        new = {each.version: additions(each, catalogue.ids, encoded.vectors) for each in versions}
+        new = {each.version: additions(each, catalogue.ids, texts.vectors) for each in versions}
         ids = {id_ for added in new.values() for id_ in added.ids}
         # Another may have read the catalogue later and been here before: its texts stay.
         changed = asyncio.run(_changed(settings, catalogue, ids))
@@ -68,25 +67,12 @@ def encode_new_videos(settings: Settings, on_progress: OnProgress) -> Updated:
         done = add(writer, store, models, versions, new)
         if done:  # though nothing is new: an earlier one may have been killed before this
             asyncio.run(_announce(settings, list(done)))
-    return Updated(encoded.fresh, done)
+    return Updated(texts.fresh, done)
 
 
 async def _catalogue(settings: Settings) -> Catalogue:
     async with pool(settings, patient=True) as engine:
         return await read_catalogue(PostgresVideos(engine).stream())
-
-
-def _encoded(store: ArtifactStore, catalogue: Catalogue, on_progress: OnProgress) -> Encoded:
-    def encoder() -> TextEncoder:
-        # torch takes seconds and memory: only when a text is new.
-        from embeddings.text_encoder import MiniLM  # noqa: PLC0415
-
-        return MiniLM(threads=os.cpu_count() or 1)
-
-    def tell(share: float, message: str) -> None:
-        on_progress(Progress("encoding", share, message))
-
-    return encode_new(catalogue, ContentStore(store, REVISION), encoder, tell)
 
 
 async def _openable(settings: Settings) -> list[Model]:
@@ -102,7 +88,7 @@ def _open(
     Versions of another encoder's texts cannot be added to. `tried` keeps what was opened, None for
     what could not be.
     """
-    cache = settings.home / "versions"
+    cache = copies(settings)
     for model in models:
         with sparing(model):
             if model.version not in tried:

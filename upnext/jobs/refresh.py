@@ -18,11 +18,10 @@ from core.clock import Clock, utc_now
 from core.errors import SetupError, UpnextError
 from core.settings import Settings
 from core.types import PopularityRow
-from embeddings.version import Version, open_version
+from embeddings.version import Version
 from retrieval.build import with_counters
 from retrieval.ports import VectorSearch
 from retrieval.snapshot import Snapshot
-from storage.artifacts import artifact_store
 from storage.milvus import MilvusSearch
 from storage.postgres.configs import PostgresConfigs
 from storage.postgres.refreshes import Due, PostgresRefreshes
@@ -31,6 +30,7 @@ from storage.postgres.videos import PostgresVideos
 from storage.redis.client import connect as connect_redis
 from storage.redis.client import ping
 from storage.redis.users import RedisUserCache
+from upnext.jobs.local_copies import open_copy
 from upnext.jobs.snapshots import snapshot_of
 
 LATELY = timedelta(days=1)
@@ -93,7 +93,7 @@ async def _make(settings: Settings, engine: AsyncEngine, due: Due, clock: Clock)
             opened.push_async_callback(made.close)
             return made
 
-        version = await asyncio.to_thread(_opened, settings, due.version)
+        version = await asyncio.to_thread(open_copy, settings, due.version)
         moments = await _Moments.of(engine, due, version, clock)
         search = for_pages(version, index, most_bytes=settings.exact_bytes)
         warmer = Warmer(users, lists, search, recent=settings.state_recent)
@@ -136,11 +136,6 @@ def _recounted(snapshot: Snapshot, counters: Sequence[PopularityRow]) -> Snapsho
     made = with_counters(snapshot, counters)
     made.precompute()
     return made
-
-
-def _opened(settings: Settings, version: str) -> Version:
-    store = artifact_store(settings.artifacts_url or "")
-    return open_version(store, version, settings.home / "versions")
 
 
 @asynccontextmanager

@@ -1,7 +1,6 @@
 """A training run, top to bottom: read, encode, fit, judge, fit on everything, store, publish."""
 
 import asyncio
-import os
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import replace
@@ -12,8 +11,6 @@ from numpy.typing import NDArray
 from core.clock import utc_now
 from core.settings import Settings
 from core.types import ModelStatus, Progress
-from embeddings.content_store import ContentStore
-from embeddings.encode import TextEncoder, encode_new
 from embeddings.encode_users import user_vectors
 from embeddings.evaluate import evaluate, leave_last_out
 from embeddings.ports import ArtifactStore
@@ -28,6 +25,7 @@ from upnext.jobs.publish import Publication, Rows, publish
 from upnext.jobs.publisher import publisher
 from upnext.jobs.reading import Data, read
 from upnext.jobs.recipes import Recipe, recipe_of
+from upnext.jobs.texts import encoded
 
 Tell = Callable[[ModelStatus, str, float, str], None]
 
@@ -71,20 +69,10 @@ def run(settings: Settings, request: Request, report: Callable[[Report], None]) 
 
 def _content(store: ArtifactStore, data: Data, tell: Tell) -> NDArray[np.float32]:
     """Text vectors, float32 (n, 384), in the catalogue's order."""
-
-    def encoder() -> TextEncoder:
-        # torch takes seconds and memory: only when a text is new.
-        from embeddings.text_encoder import MiniLM  # noqa: PLC0415
-
-        return MiniLM(threads=os.cpu_count() or 1)
-
-    kept = ContentStore(store, REVISION)
     tell("training", "encoding", 0.0, "looking for new texts")
-    encoded = encode_new(
-        data.catalogue, kept, encoder, lambda *at: tell("training", "encoding", *at)
-    )
-    tell("training", "encoding", 1.0, f"{encoded.fresh:,} texts were new")
-    return encoded.vectors
+    texts = encoded(store, data.catalogue, lambda *at: tell("training", "encoding", *at))
+    tell("training", "encoding", 1.0, f"{texts.fresh:,} texts were new")
+    return texts.vectors
 
 
 def _judge(recipe: Recipe, data: Data, recent: int, tell: Tell) -> Fitted:
