@@ -16,7 +16,25 @@ from core.errors import Forbidden, Unauthenticated
 
 Connection = ASGIConnection[Any, Any, Any, Any]
 Guard = Callable[[Connection, BaseRouteHandler], Awaitable[None]]
-Action = Literal["lists", "watching", "videos", "models.read", "models.change"]
+Action = Literal[
+    "lists",
+    "lists.any",
+    "watching",
+    "videos",
+    "catalogue.write",
+    "events.import",
+    "batch",
+    "jobs",
+    "models.read",
+    "models.change",
+    "config.read",
+    "config.write",
+    "stats",
+    "users.erase",
+]
+
+
+_CALLER = "caller"
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,12 +51,29 @@ class Rule:
         return principal.sub == owner and not self.own.isdisjoint(principal.roles)
 
 
+_EVERYONE = Rule(anyone=frozenset({"user", "service", "trainer", "admin"}))
+_OWN = Rule(anyone=frozenset({"service", "admin"}), own=frozenset({"user"}))
+_SERVICES = Rule(anyone=frozenset({"service", "admin"}))
+_READERS = Rule(anyone=frozenset({"service", "trainer", "admin"}))
+_TRAINERS = Rule(anyone=frozenset({"trainer", "admin"}))
+_ADMINS = Rule(anyone=frozenset({"admin"}))
+
 RULES: Mapping[Action, Rule] = {
-    "lists": Rule(anyone=frozenset({"service", "admin"}), own=frozenset({"user"})),
-    "watching": Rule(anyone=frozenset({"service", "admin"}), own=frozenset({"user"})),
-    "videos": Rule(anyone=frozenset({"user", "service", "trainer", "admin"})),
-    "models.read": Rule(anyone=frozenset({"service", "trainer", "admin"})),
-    "models.change": Rule(anyone=frozenset({"trainer", "admin"})),
+    "lists": _OWN,
+    # Whose list it is stands in the body: the route asks `may_act_for` once it is read.
+    "lists.any": Rule(anyone=frozenset({"user", "service", "admin"})),
+    "watching": _OWN,
+    "videos": _EVERYONE,
+    "catalogue.write": _SERVICES,
+    "events.import": _SERVICES,
+    "batch": _SERVICES,
+    "jobs": _READERS,
+    "models.read": _READERS,
+    "models.change": _TRAINERS,
+    "config.read": _READERS,
+    "config.write": _ADMINS,
+    "stats": _READERS,
+    "users.erase": _ADMINS,
 }
 
 
@@ -48,10 +83,23 @@ def may(action: Action) -> Guard:
 
     async def guard(connection: Connection, _: BaseRouteHandler) -> None:
         principal = _principal(connection)
+        connection.scope["state"][_CALLER] = principal
         if not rule.allows(principal, connection.path_params.get("user_id")):
             raise Forbidden("The roles of this token do not allow that.")
 
     return guard
+
+
+def caller(request: Connection) -> Principal:
+    """Whoever calls a guarded route."""
+    principal: Principal = request.scope["state"][_CALLER]
+    return principal
+
+
+def may_act_for(principal: Principal, user_id: str) -> None:
+    """See that the caller may have what is this user's. Raises `Forbidden`."""
+    if not RULES["lists"].allows(principal, user_id):
+        raise Forbidden("The roles of this token do not allow that for this user.")
 
 
 def _principal(connection: Connection) -> Principal:

@@ -9,7 +9,8 @@ from litestar.di import Provide
 from litestar.exceptions import HTTPException
 
 from api import openapi
-from api.auth import TokenVerifier
+from api.auth import Principal, TokenVerifier
+from api.guards import caller
 from api.problems import on_fault, on_http_error, on_our_error
 from api.request_id import send_request_id
 from api.routes import health, models, recs, users, videos
@@ -42,7 +43,10 @@ def application(compose: Compose, verifier: TokenVerifier) -> Litestar:
             openapi.page_assets(),
         ],
         lifespan=[lifespan],
-        dependencies={"services": Provide(_services, sync_to_thread=False)},
+        dependencies={
+            "services": Provide(_services, sync_to_thread=False),
+            "caller": Provide(_caller, sync_to_thread=False),
+        },
         before_request=only_what_is_read,
         before_send=[send_request_id],
         exception_handlers={
@@ -61,3 +65,7 @@ def application(compose: Compose, verifier: TokenVerifier) -> Litestar:
 def _services(request: Request[Any, Any, Any]) -> Services:
     services: Services = request.app.state.services
     return services
+
+
+def _caller(request: Request[Any, Any, Any]) -> Principal:
+    return caller(request)

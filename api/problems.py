@@ -9,7 +9,7 @@ from litestar import Request, Response
 from litestar.exceptions import HTTPException
 
 from api.request_id import request_id
-from core.errors import InvalidInput, Unavailable, UpnextError
+from core.errors import InvalidInput, RateLimited, Unavailable, UpnextError
 
 MEDIA_TYPE = "application/problem+json"
 RETRY_AFTER_SECONDS = "1"
@@ -22,10 +22,12 @@ STATUS: Mapping[str, int] = {
     "user_not_found": 404,
     "content_not_found": 404,
     "model_not_found": 404,
+    "job_not_found": 404,
     "method_not_allowed": 405,
     "conflict": 409,
     "payload_too_large": 413,
     "unsupported_media_type": 415,
+    "rate_limited": 429,
     "internal": 500,
     "unavailable": 503,
 }
@@ -37,10 +39,12 @@ TITLE: Mapping[str, str] = {
     "user_not_found": "No such user",
     "content_not_found": "No such video",
     "model_not_found": "No such model",
+    "job_not_found": "No such job",
     "method_not_allowed": "Not with this method",
     "conflict": "Not in this state",
     "payload_too_large": "Too large",
     "unsupported_media_type": "Not a media type this reads",
+    "rate_limited": "Too many requests",
     "internal": "A fault of ours",
     "unavailable": "Not now",
 }
@@ -94,7 +98,10 @@ def on_our_error(request: Request[Any, Any, Any], error: UpnextError) -> Respons
     if isinstance(error, Unavailable):
         log.warning("unavailable", dependency=error.dependency, reason=detail)
         detail = "Something this needs does not answer; try again in a moment."
-    return _answer(request, code, detail, errors=errors, headers=_headers(code))
+    headers = _headers(code)
+    if isinstance(error, RateLimited):
+        headers["Retry-After"] = str(error.retry_after)
+    return _answer(request, code, detail, errors=errors, headers=headers)
 
 
 def on_http_error(request: Request[Any, Any, Any], error: HTTPException) -> Response[bytes]:

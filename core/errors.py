@@ -7,8 +7,10 @@ UpnextError
 ├── NotFound                not_found
 │   ├── UserNotFound        user_not_found
 │   ├── VideoNotFound       content_not_found
-│   └── ModelNotFound       model_not_found
+│   ├── ModelNotFound       model_not_found
+│   └── JobNotFound         job_not_found
 ├── Conflict                conflict            the state does not allow it
+├── RateLimited             rate_limited        too many answers in a minute; later is fine
 ├── Unavailable             unavailable         a dependency is away; a retry helps
 └── SetupError              setup               a person has to do something on this machine
 """
@@ -67,6 +69,23 @@ class ModelNotFound(NotFound):
     """The registry does not have this model."""
 
     code = "model_not_found"
+
+
+class JobNotFound(NotFound):
+    """There is no such job, or it is another service's."""
+
+    code = "job_not_found"
+
+
+class RateLimited(UpnextError):
+    """The caller has had its answers of this minute; `retry_after` seconds on there are more."""
+
+    code = "rate_limited"
+    retryable = True
+
+    def __init__(self, message: str, *, retry_after: int) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
 
 
 class Conflict(UpnextError):

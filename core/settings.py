@@ -45,6 +45,33 @@ class Settings(BaseSettings):
     jwt_issuer: str | None = Field(None, description="Required `iss` of tokens, if set.")
     jwt_audience: str | None = Field(None, description="Required `aud` of tokens, if set.")
 
+    jwt_jwks_url: str | None = _url(
+        "Where RS256 and ES256 keys are published: https://issuer/jwks.json",
+        schemes="https://.|http://.",
+    )
+    jwt_leeway_seconds: float = Field(
+        30.0, ge=0, le=300, description="How far clocks of token issuers may be off."
+    )
+
+    limit_user_a_minute: int = Field(
+        500, ge=1, description="Answers that a `user` token gets in any 60 s."
+    )
+    limit_service_a_minute: int | None = Field(None, ge=1, description="The same of `service`.")
+    limit_trainer_a_minute: int | None = Field(None, ge=1, description="The same of `trainer`.")
+    limit_admin_a_minute: int | None = Field(None, ge=1, description="The same of `admin`.")
+
+    local_lists_bytes: int = Field(
+        64_000_000, ge=0, description="Memory of a worker for finished answers."
+    )
+    computations: int = Field(
+        16, ge=1, description="Lists that a worker makes at the same time; beyond is overload."
+    )
+    metrics_port: int | None = Field(
+        None, ge=1, le=65535, description="A port of its own for /metrics, instead of the API's."
+    )
+    access_log_sample: float = Field(
+        0.01, ge=0, le=1, description="Share of cached 200s that get a line in the log."
+    )
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Level.")
     postgres_pool_size: int = Field(10, ge=1, description="Connections a process keeps.")
     postgres_timeout_seconds: float = Field(5.0, gt=0, description="Longest wait for PostgreSQL.")

@@ -81,6 +81,28 @@ class UserState:
     watched: NDArray[np.uint64]
 
 
+class Filters(msgspec.Struct, frozen=True, kw_only=True):
+    """What a caller narrows a list to; as made, nothing is narrowed.
+
+    `genres`: any of them, empty for all · `region`: where it is to be shown, None: not asked ·
+    `max_maturity`: the highest minimum age that will do, years, None: any · `exclude`: ids that
+    must not come.
+    """
+
+    genres: frozenset[str] = frozenset()
+    region: str | None = None
+    max_maturity: int | None = None
+    exclude: frozenset[VideoId] = frozenset()
+
+    @property
+    def narrows(self) -> bool:
+        """Whether they keep any video out."""
+        return self != NO_FILTERS
+
+
+NO_FILTERS = Filters()
+
+
 @dataclass(frozen=True, slots=True)
 class Hits:
     """Answer to one query vector: ids best first and their inner products, float32 (n,).

@@ -7,10 +7,12 @@ from litestar.di import NamedDependency
 from litestar.params import PathParameter, QueryParameter, SkipValidation
 from litestar.response.base import ASGIResponse
 
+from api.auth import Principal
 from api.schemas import ID_PATTERN
 from api.services import Services
 
 Given = NamedDependency[SkipValidation[Services]]
+Caller = NamedDependency[SkipValidation[Principal]]
 UserIdInPath = Annotated[
     str, PathParameter(pattern=ID_PATTERN, description="The user's id.", title="User id")
 ]
