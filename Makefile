@@ -10,7 +10,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 INSTALL := $(PIP) install --quiet --constraint requirements.lock $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX))
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check format lock bench clean
+.PHONY: help run test soak check format lock bench clean
 
 help:  ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -20,6 +20,9 @@ run: $(VENV)/.run  ## Start the whole service here, with data and a model
 
 test: $(VENV)/.dev  ## Run every test, on servers the tests start themselves
 	@$(BIN)/python -m pytest -p no:cacheprovider
+
+soak: $(VENV)/.dev  ## Run the long rounds: faults, limits, load (many minutes)
+	@$(BIN)/python -m pytest -p no:cacheprovider -m soak --timeout 1800 tests/soak
 
 check: $(VENV)/.dev  ## Lint, format, types, import rules, container files
 	@$(BIN)/ruff check --no-cache .
