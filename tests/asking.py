@@ -31,8 +31,6 @@ def problem(answer: Any, status: int, code: str) -> dict[str, Any]:
 
 
 OWN = [("GET", "/recs/ann"), ("GET", "/users/ann/recommendations")]
-WATCH = ("POST", "/users/ann/watch-history")
 VIDEO = ("GET", f"/videos/{NAMES[0]}/similar")
 READ = [("GET", "/recs/models"), ("GET", "/recs/models/m1")]
 CHANGE = [("POST", "/recs/models/m2/promote"), ("POST", "/recs/models/rollback")]
-EVERY = [*OWN, WATCH, VIDEO, *READ, *CHANGE]
