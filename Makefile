@@ -6,6 +6,8 @@ BIN := $(VENV)/bin
 # On a machine with a GPU, or where plain `torch` is a CUDA build, name an index of CPU builds:
 #   make run TORCH_INDEX=<the CPU index that PyTorch's install page names>
 TORCH_INDEX ?=
+# The tests mostly wait, so that more of them than there are cores go on at a time.
+TEST_WORKERS ?= 4
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 INSTALL := $(PIP) install --quiet --constraint requirements.lock $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX))
 
@@ -19,7 +21,7 @@ run: $(VENV)/.run  ## Start the whole service here, with data and a model
 	@$(BIN)/upnext up --with-parent
 
 test: $(VENV)/.dev  ## Run every test, on servers the tests start themselves
-	@$(BIN)/python -m pytest -p no:cacheprovider
+	@$(BIN)/python -m pytest -p no:cacheprovider -n $(TEST_WORKERS)
 
 soak: $(VENV)/.dev  ## Run the long rounds: faults, limits, load (many minutes)
 	@$(BIN)/python -m pytest -p no:cacheprovider -m soak --timeout 1800 tests/soak

@@ -5,6 +5,7 @@ import logging
 import os
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
+from typing import Any
 from uuid import uuid4
 
 import hypothesis
@@ -18,6 +19,7 @@ from core.settings import load
 from storage.embedded.stack import EmbeddedStack, StoreName
 from storage.postgres import migrate
 from storage.postgres.engine import connect, driver_url
+from tests.sharing_out import ByFile, longest_first
 
 # The first text that is drawn on a machine takes a second or more, for tables of Unicode are made;
 # and how long an example takes says more of the machine than of what is tested.
@@ -25,6 +27,17 @@ hypothesis.settings.register_profile(
     "suite", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
 )
 hypothesis.settings.load_profile("suite")
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByFile:
+    """How `-n` shares the tests out."""
+    config.option.loadscopereorder = False  # our order stands
+    return ByFile(config, log)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if hasattr(config, "workerinput"):
+        longest_first(items, config.rootpath)
 
 
 @pytest.fixture(scope="session", autouse=True)

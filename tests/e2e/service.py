@@ -34,7 +34,7 @@ class Service:
         self.output = ""
         self._printed = threading.Event()
 
-    def start(self, deadline: float = 120) -> float:
+    def start(self, deadline: float = 240) -> float:
         """Start and wait for the printed curl; returns the seconds it took."""
         began = time.monotonic()
         self._printed.clear()
@@ -92,7 +92,7 @@ class Service:
             capture_output=True,
             text=True,
             check=False,
-            timeout=170,
+            timeout=240,
         )
         if check and done.returncode:
             raise AssertionError(f"upnext {' '.join(arguments)}: {done.stderr}{done.stdout}")
