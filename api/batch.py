@@ -46,7 +46,7 @@ class Line(msgspec.Struct, frozen=True, kw_only=True):
 class UserPage:
     """Lists of some users and the states they are made from; `failed` says why others have none."""
 
-    lists: list[tuple[UserState, tuple[Recommended, ...]]]
+    lists: list[tuple[UserState, Made]]
     failed: dict[UserId, str]
 
 
@@ -96,4 +96,4 @@ def _sort_in(page: UserPage, state: UserState, made: Made | BaseException) -> No
     elif made.left_out:
         page.failed[state.user_id] = f"made without {', '.join(sorted(made.left_out))}"
     else:
-        page.lists.append((state, made.items))
+        page.lists.append((state, made))

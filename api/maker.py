@@ -1,13 +1,22 @@
 """How a list is made: candidates from all sources, then the re-ranker."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from uuid import uuid4
 
 import numpy as np
 from numpy.typing import NDArray
 
 from api.moment import Moment
-from api.schemas import Recommended
-from core.types import Candidate, ListType, Ranked, UserId, UserState, VideoColumns, VideoId
+from core.types import (
+    Candidate,
+    Filters,
+    ListType,
+    Ranked,
+    UserId,
+    UserState,
+    VideoColumns,
+    VideoId,
+)
 from embeddings.user_encoder import user_vector
 from ranking.features import Asker
 from ranking.rank import rank
@@ -27,10 +36,14 @@ _DEPENDENCIES = frozenset({"milvus", "postgres", "redis", "artifacts", "bus"})
 
 @dataclass(frozen=True, slots=True)
 class Made:
-    """The top 100 and what was left out: sources, and the dependencies that did not answer."""
+    """The top 100 and what was left out: sources, and the dependencies that did not answer.
 
-    items: tuple[Recommended, ...]
+    `recommendation_id` names this list wherever it is shown, from now until it is made anew.
+    """
+
+    items: tuple[Ranked, ...]
     left_out: frozenset[str] = frozenset()
+    recommendation_id: str = field(default_factory=lambda: uuid4().hex)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +88,7 @@ class Maker:
             model_weights=moment.live.weights if moment.live else None,
             limit=limit,
         )
-        return Made(moment.shown(ranked), found.left_out)
+        return Made(tuple(ranked), found.left_out)
 
     async def gather(self, user_id: UserId, state: UserState | None, moment: Moment) -> Gathered:
         """Candidates for a user's own list, not ranked yet."""
@@ -111,7 +124,7 @@ class Maker:
             Ranked(entry.video_id, entry.source, moment.snapshot.popularity_of(row))
             for entry, row in zip(first, rows.tolist(), strict=True)
         ]
-        return Made(moment.shown(ranked), _left_out(found))
+        return Made(tuple(ranked), _left_out(found))
 
     async def like(self, video_id: VideoId, moment: Moment) -> Made:
         """Videos like one of the snapshot; the score is the likeness that `SimilarVideos` gives."""
@@ -119,13 +132,13 @@ class Maker:
             snapshot=moment.snapshot,
             now=moment.now,
             live=moment.live,
-            exclude=frozenset({video_id}),
+            filters=Filters(exclude=frozenset({video_id})),
         )
         found: Retrieved = await self._similar.find(video_id, query)
         ranked = [
             Ranked(entry.video_id, entry.source, entry.similarity) for entry in found.candidates
         ]
-        return Made(moment.shown(ranked), _left_out(found))
+        return Made(tuple(ranked), _left_out(found))
 
 
 def maker_over(search: VectorSearch, *, deadline_seconds: float) -> Maker:

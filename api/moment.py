@@ -51,13 +51,15 @@ class Moment:
         return int(np.count_nonzero(self.snapshot.eligible(self.now)))
 
     def shown(self, ranked: Sequence[Ranked]) -> tuple[Recommended, ...]:
-        """Videos of the snapshot as answers show them."""
+        """Videos as answers show them; of one the catalogue lacks there is only the id to show."""
         rows = self.snapshot.rows([entry.video_id for entry in ranked])
         return tuple(
             self._shown(entry, row) for entry, row in zip(ranked, rows.tolist(), strict=True)
         )
 
     def _shown(self, entry: Ranked, row: int) -> Recommended:
+        if row == UNKNOWN:
+            return _bare(entry)
         genres = self.snapshot.genres(row)
         return Recommended(
             content_id=entry.video_id,
@@ -65,6 +67,23 @@ class Moment:
             genre=genres[0] if genres else None,
             genres=genres,
             popularity_score=round(self.snapshot.popularity_of(row), 4),
-            score=round(entry.score, 6),
+            score=_score(entry),
             source=entry.source,
         )
+
+
+def _bare(entry: Ranked) -> Recommended:
+    return Recommended(
+        content_id=entry.video_id,
+        title="",
+        genre=None,
+        genres=(),
+        popularity_score=0.0,
+        score=_score(entry),
+        source=entry.source,
+    )
+
+
+def _score(entry: Ranked) -> float:
+    """The score as a kept list has it, so that a list shows the same ones from first to last."""
+    return round(float(np.float32(entry.score)), 6)

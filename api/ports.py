@@ -35,7 +35,11 @@ class UserCache(Protocol):
     """
 
     async def state(self, user_id: UserId) -> UserState | None:
-        """The kept state, None if there is none. Raises `Unavailable`."""
+        """The kept state, None if there is none; its times may lack what is below a second.
+
+        Raises:
+            Unavailable: the cache did not answer.
+        """
         ...
 
     async def put_state(self, state: UserState) -> None:

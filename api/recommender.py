@@ -1,20 +1,19 @@
 """The use case of a list: what is kept, else what can be made now."""
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
-from uuid import uuid4
 
 import structlog
 
 from api.list_cache import Hit, ListCache
 from api.maker import Made, Maker
 from api.moment import Moment
-from api.schemas import ListMetadata, Recommended, SimilarList, SimilarMetadata, UserList
+from api.schemas import ListMetadata, SimilarList, SimilarMetadata, UserList
 from api.single_flight import SingleFlight
 from api.states import Found, States
 from core.errors import Unavailable, UserNotFound, VideoNotFound
-from core.types import ListType, UserId, UserState, VideoId
+from core.types import ListType, Ranked, UserId, UserState, VideoId
 from retrieval.hash_index import UNKNOWN
 
 log = structlog.get_logger(__name__)
@@ -73,6 +72,7 @@ class Recommender:
             moment,
             list_type,
             made.items[:limit],
+            name=made.recommendation_id,
             cold=_cold(found),
             degraded=found.missing | made.left_out,
         )
@@ -86,12 +86,12 @@ class Recommender:
             raise VideoNotFound(f"The catalogue has no video {video_id}.")
         else:
             made = await self._maker.like(video_id, moment)
-        items = made.items[:limit]
+        items = moment.shown(made.items[:limit])
         return SimilarList(
             content_id=video_id,
             recommendations=items,
             metadata=SimilarMetadata(
-                recommendation_id=uuid4().hex,
+                recommendation_id=made.recommendation_id,
                 model_version=moment.version,
                 config_version=moment.config.version,
                 degraded=tuple(sorted(made.left_out | moment.without)),
@@ -109,7 +109,13 @@ class Recommender:
             )
             renewal.add_done_callback(_report)
         return _user_list(
-            user_id, moment, "personalized", hit.items, made_at=hit.generated_at, hit=True
+            user_id,
+            moment,
+            "personalized",
+            hit.items,
+            name=hit.recommendation_id,
+            made_at=hit.generated_at,
+            hit=True,
         )
 
     async def _renew(self, user_id: UserId, moment: Moment) -> Made:
@@ -138,7 +144,7 @@ class Recommender:
         """A known user's list. One that something was missing from is not kept."""
         made = await self._maker.personal(state.user_id, state, moment)
         if keep and not made.left_out and moment.loaded:
-            await self._lists.put(state.user_id, moment, state.revision, made.items)
+            await self._lists.put(state.user_id, moment, state.revision, made)
         return made
 
 
@@ -158,8 +164,9 @@ def _user_list(
     user_id: UserId,
     moment: Moment,
     list_type: ListType,
-    items: tuple[Recommended, ...],
+    items: Sequence[Ranked],
     *,
+    name: str,
     made_at: datetime | None = None,
     hit: bool = False,
     cold: bool = False,
@@ -168,9 +175,9 @@ def _user_list(
     missing = {*degraded, *moment.without}
     return UserList(
         user_id=user_id,
-        recommendations=items,
+        recommendations=moment.shown(items),
         metadata=ListMetadata(
-            recommendation_id=uuid4().hex,
+            recommendation_id=name,
             type=list_type,
             model_version=moment.version,
             config_version=moment.config.version,

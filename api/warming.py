@@ -105,8 +105,8 @@ class Warmer:
         made = await batch.page(missing, moment)
         await asyncio.gather(
             *(
-                self._lists.keep(state.user_id, moment, state.revision, items)
-                for state, items in made.lists
+                self._lists.keep(state.user_id, moment, state.revision, one)
+                for state, one in made.lists
             )
         )
         unknown = sum(reason == UserNotFound.code for reason in made.failed.values())

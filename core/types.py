@@ -99,6 +99,11 @@ class Filters(msgspec.Struct, frozen=True, kw_only=True):
         """Whether they keep any video out."""
         return self != NO_FILTERS
 
+    @property
+    def selects(self) -> bool:
+        """Whether they keep whole kinds of videos out: more than those that are named."""
+        return bool(self.genres) or self.region is not None or self.max_maturity is not None
+
 
 NO_FILTERS = Filters()
 
@@ -130,8 +135,7 @@ class Candidate(msgspec.Struct, frozen=True, gc=False):
     similarity: float = 0.0
 
 
-@dataclass(frozen=True, slots=True)
-class Ranked:
+class Ranked(msgspec.Struct, frozen=True, gc=False):
     """A candidate in its place. `score` is the blend's: diversity and rules reorder without it."""
 
     video_id: VideoId

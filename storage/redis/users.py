@@ -8,12 +8,11 @@ so the comparison with the floor and the write cannot be torn apart.
 from collections.abc import Mapping
 from typing import cast
 
-import msgspec
-import numpy as np
 from redis.asyncio import Redis
 
-from core.types import UserId, UserState, Watch
+from core.types import UserId, UserState
 from storage.redis.client import mapped
+from storage.redis.packed import packed, unpacked
 
 STATE_TTL_SECONDS = 86_400
 
@@ -42,18 +41,6 @@ return 1
 _FORGET = _RAISE_FLOOR + "redis.call('HDEL', KEYS[1], 'body') redis.call('DEL', KEYS[2]) return 1"
 
 
-class _Body(msgspec.Struct, array_like=True):
-    """A state as it is kept; `watched` is the uint64 hashes, little-endian."""
-
-    revision: int
-    recent: tuple[Watch, ...]
-    watched: bytes
-
-
-_encoder = msgspec.msgpack.Encoder()
-_decoder = msgspec.msgpack.Decoder(_Body)
-
-
 def _keys(user_id: UserId) -> list[str]:
     """Names of the user's two hashes; the braces put them in one slot."""
     return [f"u:{{{user_id}}}:state", f"u:{{{user_id}}}:lists"]
@@ -69,27 +56,17 @@ class RedisUserCache:
         self._forget = client.register_script(_FORGET)
 
     async def state(self, user_id: UserId) -> UserState | None:
-        """The kept state; None too for one that another release wrote in another form."""
+        """The kept state; None too for one in another release's form: the next put replaces it."""
         with mapped():
             kept = cast("bytes | None", await self._client.hget(_keys(user_id)[0], "body"))
-        if kept is None:
-            return None
-        try:
-            body = _decoder.decode(kept)
-        except msgspec.MsgspecError:
-            return None  # the next put writes over it
-        watched = np.frombuffer(body.watched, dtype="<u8").astype(np.uint64, copy=False)
-        return UserState(
-            user_id=user_id, revision=body.revision, recent=body.recent, watched=watched
-        )
+        return None if kept is None else unpacked(user_id, kept)
 
     async def put_state(self, state: UserState) -> None:
         """Keep a state for a day, unless a newer revision is known."""
-        body = _Body(state.revision, state.recent, state.watched.astype("<u8").tobytes())
         with mapped():
             await self._put_state(
                 keys=_keys(state.user_id),
-                args=[state.revision, STATE_TTL_SECONDS, _encoder.encode(body)],
+                args=[state.revision, STATE_TTL_SECONDS, packed(state)],
             )
 
     async def get_list(self, user_id: UserId, field: str) -> bytes | None:

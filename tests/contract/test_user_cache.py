@@ -2,6 +2,7 @@
 
 import uuid
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import numpy as np
@@ -52,6 +53,17 @@ async def test_a_state_comes_back_as_it_went_in(cache: UserCache, user: UserId) 
     assert back is not None
     assert (back.user_id, back.revision, back.recent) == (user, 7, kept.recent)
     assert back.watched.dtype == np.uint64
+    np.testing.assert_array_equal(back.watched, kept.watched)
+
+
+async def test_what_was_watched_and_is_not_recent_comes_back_too(
+    cache: UserCache, user: UserId
+) -> None:
+    kept = state_of(user, 7)
+    await cache.put_state(replace(kept, recent=()))
+    back = await cache.state(user)
+    assert back is not None
+    assert back.recent == ()
     np.testing.assert_array_equal(back.watched, kept.watched)
 
 

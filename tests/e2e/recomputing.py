@@ -40,12 +40,12 @@ class Recomputing:
         moment = await self._moment(version, at)
         made = await self._maker(version).personal(UserId(user_id), state, moment)
         assert made.left_out == frozenset()
-        return [item.content_id for item in made.items]
+        return [item.video_id for item in made.items]
 
     async def _similar(self, video_id: str, version: str, at: datetime) -> list[str]:
         made = await self._maker(version).like(VideoId(video_id), await self._moment(version, at))
         assert made.left_out == frozenset()
-        return [item.content_id for item in made.items]
+        return [item.video_id for item in made.items]
 
     def _maker(self, version: str) -> Maker:
         opened: list[Version] = [self._versions[version]]

@@ -128,7 +128,7 @@ async def _alone(settings: Settings, version: str, users: Sequence[str]) -> list
         loaded=True,
     )
     made = [await maker.personal(state.user_id, state, moment) for state in states if state]
-    return [[item.content_id for item in one.items[:10]] for one in made]
+    return [[item.video_id for item in one.items[:10]] for one in made]
 
 
 def test_some_users_in_their_order_and_who_fails_is_named(

@@ -2,18 +2,26 @@
 
 import uuid
 from collections.abc import AsyncIterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
 import pytest
 from redis.asyncio import Redis
 
+from api.list_cache import ListCache
+from api.maker import Made
+from api.moment import Moment
 from core.errors import SetupError, Unavailable
-from core.types import UserId, UserState
+from core.hashing import hash64_many
+from core.types import Ranked, RankingConfig, UserId, UserState, VideoId, Watch
 from storage.redis.client import connect, ping
 from storage.redis.users import STATE_TTL_SECONDS, RedisUserCache
+from tests.catalogues import catalogue_of, indexed
 
 pytestmark = pytest.mark.integration
+NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 
 
 @pytest.fixture
@@ -66,3 +74,28 @@ async def test_a_server_that_is_away_is_unavailable(tmp_path: Path) -> None:
 def test_a_url_of_something_else_is_refused() -> None:
     with pytest.raises(SetupError, match="UPNEXT_REDIS_URL"):
         _ = connect("http://localhost:6379", timeout_seconds=0.2)
+
+
+async def test_what_is_kept_of_a_user_takes_less_than_four_kilobytes(client: Redis) -> None:
+    """100 watches, a list of 100, ids of 8 letters; 150 bytes are left for the user's limit."""
+    user = UserId(f"m-{uuid.uuid4().hex[:6]}")
+    names = [VideoId(uuid.uuid4().hex[:8]) for _ in range(200)]
+    recent = tuple(
+        Watch(name, NOON - timedelta(hours=at), 1 / (at + 1)) for at, name in enumerate(names[:100])
+    )
+    state = UserState(user, 1_800_000_000_000_001, recent, np.sort(hash64_many(names[:100])))
+    made = Made(tuple(Ranked(name, "nearest", 0.123456) for name in names[100:]))
+    live = indexed(["v1"], np.ones((1, 4), np.float32))[0]
+    moment = Moment(
+        live=replace(live, version="als_20260101000000_0123abcd"),
+        config=RankingConfig(),
+        snapshot=catalogue_of([]).snapshot,
+        now=NOON,
+        loaded=True,
+    )
+    cache = RedisUserCache(client)
+    await cache.put_state(state)
+    await ListCache(cache).keep(user, moment, state.revision, made)
+    keys = (f"u:{{{user}}}:state", f"u:{{{user}}}:lists")
+    sizes = [await client.memory_usage(key, samples=0) for key in keys]
+    assert sum(size or 4096 for size in sizes) < 4000 - 150

@@ -35,8 +35,9 @@ async def test_each_list_is_the_one_that_the_service_gives(world: World) -> None
     for search in (world.search, exact):
         page = await batch_of(world, search).page(USERS, world.moment())
         assert [state.user_id for state, _ in page.lists] == USERS
-        for state, items in page.lists:
-            assert items == (await world.recommender.recommend(state.user_id, 100)).recommendations
+        for state, made in page.lists:
+            shown = world.moment().shown(made.items)
+            assert shown == (await world.recommender.recommend(state.user_id, 100)).recommendations
         assert page.failed == {}
 
 
@@ -45,8 +46,8 @@ async def test_pages_one_after_the_other_are_one_page(world: World) -> None:
     batch = batch_of(world)
     parts = [await batch.page(USERS[at : at + 7], moment, 10) for at in range(0, 30, 7)]
     whole = await batch_of(world).page(USERS, moment)
-    assert [items for part in parts for _, items in part.lists] == [
-        items[:10] for _, items in whole.lists
+    assert [made.items for part in parts for _, made in part.lists] == [
+        made.items[:10] for _, made in whole.lists
     ]
 
 
@@ -104,5 +105,6 @@ async def test_before_there_is_a_model_the_lists_are_those_without_one(world: Wo
     world.live.swap(None)
     world.config = RankingConfig(diversity=0)
     page = await batch_of(world).page(USERS, world.moment(), 10)
-    [(state, items), *_] = page.lists
-    assert items == (await world.recommender.recommend(state.user_id, 10)).recommendations
+    [(state, made), *_] = page.lists
+    shown = world.moment().shown(made.items)
+    assert shown == (await world.recommender.recommend(state.user_id, 10)).recommendations

@@ -78,8 +78,12 @@ class Worker:
         page = self._runner.run(self._patiently(user_ids))
         version = self._moment.version
         lines = [
-            Line(user_id=state.user_id, model_version=version, recommendations=items)
-            for state, items in page.lists
+            Line(
+                user_id=state.user_id,
+                model_version=version,
+                recommendations=self._moment.shown(made.items),
+            )
+            for state, made in page.lists
         ]
         return Done(
             lines=b"".join(msgspec.json.encode(line) + b"\n" for line in lines),
