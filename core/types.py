@@ -2,12 +2,14 @@
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Literal, NewType
+from typing import TYPE_CHECKING, Any, Literal, NewType
 from uuid import UUID
 
 import msgspec
-import numpy as np
-from numpy.typing import NDArray
+
+if TYPE_CHECKING:  # the words are also those of the HTTP client, which does without numpy
+    import numpy as np
+    from numpy.typing import NDArray
 
 UserId = NewType("UserId", str)
 VideoId = NewType("VideoId", str)
@@ -78,7 +80,7 @@ class UserState:
     user_id: UserId
     revision: int
     recent: tuple[Watch, ...]
-    watched: NDArray[np.uint64]
+    watched: "NDArray[np.uint64]"
 
 
 class Filters(msgspec.Struct, frozen=True, kw_only=True):
@@ -117,7 +119,7 @@ class Hits:
     """
 
     ids: tuple[VideoId, ...]
-    scores: NDArray[np.float32]
+    scores: "NDArray[np.float32]"
     without: str | None = None
 
 
@@ -151,11 +153,11 @@ class VideoColumns:
     the epoch, nan when unknown · `creator` int32 (n,), -1 when unknown · `hashes` uint64 (n,).
     """
 
-    popularity: NDArray[np.float32]
-    genres: NDArray[np.bool_]
-    published_day: NDArray[np.float32]
-    creator: NDArray[np.int32]
-    hashes: NDArray[np.uint64]
+    popularity: "NDArray[np.float32]"
+    genres: "NDArray[np.bool_]"
+    published_day: "NDArray[np.float32]"
+    creator: "NDArray[np.int32]"
+    hashes: "NDArray[np.uint64]"
 
 
 class Weights(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
