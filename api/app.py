@@ -167,7 +167,7 @@ def _search(settings: Settings, index: VectorSearch, live: LiveModel) -> VectorS
     exact = ExactSearch(live.open_versions, most_bytes=settings.exact_bytes)
     if settings.index == "exact":
         return exact
-    return StandIn(index, exact, patience_seconds=settings.milvus_timeout_seconds / 2)
+    return StandIn(index, exact)
 
 
 def _services(
@@ -177,7 +177,7 @@ def _services(
     search: VectorSearch,
     forgetting: Forgetting,
 ) -> Services:
-    states = States(store=stores.users, cache=stores.cache, recent=settings.state_recent)
+    states = States(store=stores.states, cache=stores.cache, recent=settings.state_recent)
     return Services(
         recommender=Recommender(
             lists=ListCache(stores.cache),

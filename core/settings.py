@@ -75,6 +75,9 @@ class Settings(BaseSettings):
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Level.")
     postgres_pool_size: int = Field(10, ge=1, description="Connections a process keeps.")
     postgres_timeout_seconds: float = Field(5.0, gt=0, description="Longest wait for PostgreSQL.")
+    postgres_read_timeout_seconds: float = Field(
+        0.5, gt=0, description="Longest wait of a list for a user's state in PostgreSQL."
+    )
     redis_timeout_seconds: float = Field(0.2, gt=0, description="Longest wait for Redis.")
     milvus_timeout_seconds: float = Field(
         2.0, gt=0, description="Longest wait for a search; Milvus gets half of it."

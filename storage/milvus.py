@@ -2,6 +2,8 @@
 
 import asyncio
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import grpc
@@ -12,6 +14,7 @@ from pymilvus import AsyncMilvusClient, MilvusClient, MilvusException
 from core.errors import Unavailable
 from core.settings import Settings
 from core.types import Hits, VideoId
+from storage.breaker import Breaker
 
 # It prints a traceback for every failed call; the errors are mapped here. Its import sets a level.
 logging.getLogger("pymilvus").setLevel(logging.CRITICAL)
@@ -48,13 +51,17 @@ def blocking_client(uri: str, *, token: str = "", timeout_seconds: float) -> Mil
 
 
 class MilvusSearch:
-    """Searches collections made by `storage.milvus_writer`. Connects at the first search."""
+    """Searches collections made by `storage.milvus_writer`. Connects at the first search.
+
+    After a few failures in a row it raises at once, until Milvus answers (`Breaker`).
+    """
 
     def __init__(self, uri: str, *, token: str = "", timeout_seconds: float = 2.0) -> None:
         self._client = AsyncMilvusClient(
             uri=uri, token=token, timeout=timeout_seconds, grpc_options=_GRPC_OPTIONS
         )
         self._timeout = timeout_seconds
+        self._breaker = Breaker("milvus", self.ping)
 
     @classmethod
     def of(cls, settings: Settings) -> "MilvusSearch":
@@ -69,13 +76,10 @@ class MilvusSearch:
         """See `retrieval.ports.VectorSearch.search`; all of `vectors` travel in one request."""
         if len(vectors) == 0:
             return []
-        k = min(k, MAX_K)
-        try:
+        with self._breaker.calling(), _mapped():
             # The client's own timeout is per call and does not bound its connecting.
             async with asyncio.timeout(self._timeout):
-                found = await self._search(collection, vectors, k)
-        except (MilvusException, grpc.RpcError, TimeoutError) as error:
-            raise Unavailable("milvus") from error
+                found = await self._search(collection, vectors, min(k, MAX_K))
         return [hits_of(hits) for hits in found]
 
     async def _search(self, collection: str, vectors: NDArray[np.float32], k: int) -> Any:  # noqa: ANN401  (pymilvus has no types)
@@ -99,20 +103,27 @@ class MilvusSearch:
         return await ask()
 
     async def ping(self) -> None:
-        """Raises `Unavailable` when Milvus does not answer."""
+        """Ask for a sign of life, whatever the breaker says. Raises `Unavailable`."""
         await self.collections()
 
     async def collections(self) -> list[str]:
         """Names of all collections. Raises `Unavailable`."""
-        try:
+        with _mapped():
             async with asyncio.timeout(self._timeout):
                 return list(await self._client.list_collections(timeout=self._timeout))
-        except (MilvusException, grpc.RpcError, TimeoutError) as error:
-            raise Unavailable("milvus") from error
 
     async def close(self) -> None:
         """Close the connection."""
+        await self._breaker.close()
         await self._client.close()
+
+
+@contextmanager
+def _mapped() -> Iterator[None]:
+    try:
+        yield
+    except (MilvusException, grpc.RpcError, TimeoutError) as error:
+        raise Unavailable("milvus") from error
 
 
 def hits_of(found: Any) -> Hits:  # noqa: ANN401  (pymilvus has no types)

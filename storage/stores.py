@@ -11,7 +11,8 @@ from core.errors import SetupError
 from core.settings import Settings
 from storage import bus
 from storage.artifacts import Artifacts, artifact_store
-from storage.milvus import MilvusSearch
+from storage.breaker import Breaker
+from storage.milvus import MilvusSearch, token_of
 from storage.postgres import engine as postgres
 from storage.postgres.changes import PostgresChanges
 from storage.postgres.configs import PostgresConfigs
@@ -27,9 +28,14 @@ from storage.redis.users import RedisUserCache
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stores:
-    """One adapter each; `probes` ask each dependency for a sign of life (`Unavailable` if none)."""
+    """One adapter each, behind its dependency's breaker.
+
+    `states` are those users' states that a list waits for: given up sooner than anything else.
+    `probes` ask each dependency itself for a sign of life (`Unavailable` if none).
+    """
 
     users: PostgresUsers
+    states: PostgresUsers
     videos: PostgresVideos
     interactions: PostgresInteractions
     models: PostgresModels
@@ -50,12 +56,21 @@ async def connected(settings: Settings) -> AsyncIterator[Stores]:
         SetupError: a URL is missing or cannot be used.
     """
     async with AsyncExitStack() as stack:
-        engine = postgres.connect(settings)
-        stack.push_async_callback(engine.dispose)
+        connections = postgres.connect(settings)
+        stack.push_async_callback(connections.dispose)
+        breaker = Breaker("postgres", lambda: ping_postgres(connections))
+        stack.push_async_callback(breaker.close)
+        engine = postgres.guarded(connections, breaker)
+        hurried = postgres.guarded(
+            connections, breaker, seconds=settings.postgres_read_timeout_seconds
+        )
         client = redis.connect(_given(settings, "redis_url"), settings.redis_timeout_seconds)
         stack.push_async_callback(client.aclose)
-        _given(settings, "milvus_uri")
-        search = MilvusSearch.of(settings)
+        search = MilvusSearch(
+            _given(settings, "milvus_uri"),
+            token=token_of(settings),
+            timeout_seconds=settings.milvus_timeout_seconds / 2,  # what stands in needs time too
+        )
         stack.push_async_callback(search.close)
         messages = bus.connect(_given(settings, "bus_url"))
         stack.push_async_callback(messages.close)
@@ -65,6 +80,7 @@ async def connected(settings: Settings) -> AsyncIterator[Stores]:
         stack.callback(probing.shutdown, wait=False, cancel_futures=True)
         yield Stores(
             users=PostgresUsers(engine),
+            states=PostgresUsers(hurried),
             videos=PostgresVideos(engine),
             interactions=PostgresInteractions(engine),
             models=PostgresModels(engine, utc_now),
@@ -75,7 +91,7 @@ async def connected(settings: Settings) -> AsyncIterator[Stores]:
             search=search,
             artifacts=artifacts,
             probes={
-                "postgres": lambda: ping_postgres(engine),
+                "postgres": lambda: ping_postgres(connections),
                 "redis": lambda: redis.ping(client),
                 "milvus": search.ping,
                 "bus": messages.ping,

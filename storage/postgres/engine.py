@@ -2,20 +2,20 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AbstractContextManager, asynccontextmanager, nullcontext
 from typing import Any
 
-from sqlalchemy import URL, Executable, Row, make_url
+from sqlalchemy import URL, Executable, Row, event, make_url
 from sqlalchemy.exc import ArgumentError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from core.errors import SetupError
 from core.settings import Settings
+from storage.breaker import Breaker
 from storage.postgres.errors import mapped
 
 _BUDGET = "upnext_budget_seconds"
-_GIVING_UP_SECONDS = 2.0
-"""The longest the driver takes to close a connection that hangs: kept back from the time."""
+_BREAKER = "upnext_breaker"
 
 
 def connect(settings: Settings, *, patient: bool = False) -> AsyncEngine:
@@ -30,22 +30,37 @@ def connect(settings: Settings, *, patient: bool = False) -> AsyncEngine:
         SetupError: there is no URL, or it cannot be read.
     """
     seconds = settings.postgres_timeout_seconds
-    budget = None if patient else max(seconds / 2, seconds - _GIVING_UP_SECONDS)
-    return create_async_engine(
+    budget = None if patient else seconds
+    engine = create_async_engine(
         driver_url(settings.postgres_url),
         pool_size=settings.postgres_pool_size,
         max_overflow=0,
-        pool_timeout=budget or seconds,
+        pool_timeout=seconds,
         pool_pre_ping=True,  # a restarted server costs a round trip, not a failed request
         pool_use_lifo=True,
         execution_options={_BUDGET: budget},
         connect_args={
-            "timeout": budget or seconds,
+            "timeout": seconds,
             "command_timeout": budget,
             # Statements here are short: compiling them would cost more than it saves.
             "server_settings": {"application_name": "upnext", "jit": "off"},
         },
     )
+    event.listen(engine.sync_engine, "invalidate", _hang_up)
+    return engine
+
+
+def _hang_up(connection: Any, _: object, __: BaseException | None) -> None:  # noqa: ANN401 - the driver's
+    """Drop a connection that was given up; a polite end would wait two seconds for the server."""
+    connection.driver_connection.terminate()
+
+
+def guarded(engine: AsyncEngine, breaker: Breaker, *, seconds: float | None = None) -> AsyncEngine:
+    """The same connections behind a breaker; transactions take at most `seconds`, if given."""
+    options: dict[str, Any] = {_BREAKER: breaker}
+    if seconds is not None:
+        options[_BUDGET] = seconds
+    return engine.execution_options(**options)
 
 
 def driver_url(url: str | None) -> URL:
@@ -96,9 +111,14 @@ async def transaction(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
         Unavailable: the server is away or took too long; nothing was written (or, when the answer
             to the commit was lost, all of it: repeat it, every write here bears repeating).
     """
-    with mapped():
+    with _passing(engine), mapped():
         async with asyncio.timeout(budget_of(engine)), engine.begin() as connection:
             yield connection
+
+
+def _passing(engine: AsyncEngine) -> AbstractContextManager[None]:
+    breaker: Breaker | None = engine.sync_engine.get_execution_options().get(_BREAKER)
+    return breaker.calling() if breaker else nullcontext()
 
 
 async def pages(
@@ -108,7 +128,7 @@ async def pages(
 
     The engine's time bounds each fetch, not the whole.
     """
-    with mapped():
+    with _passing(engine), mapped():
         async with engine.connect() as connection:
             result = await connection.stream(
                 statement, parameters, execution_options={"yield_per": size}

@@ -1,24 +1,74 @@
-"""One pool of connections to Redis, and its errors in our words."""
+"""One pool of connections to Redis, behind a breaker, and its errors in our words."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from redis.asyncio import BlockingConnectionPool, Redis
+from redis.asyncio.client import Pipeline
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError
+from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from core.errors import SetupError, Unavailable
+from storage.breaker import Breaker
 
 CONNECTIONS = 64
 
 
-def connect(url: str, timeout_seconds: float) -> Redis:
+class GuardedRedis(Redis):
+    """A client whose commands and pipelines pass a breaker; subscriptions do not.
+
+    Without an answer they raise `Unavailable`; what the server refuses stays a `RedisError`.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - as the driver's
+        super().__init__(*args, **kwargs)
+        self.breaker = Breaker("redis", lambda: ping(self))
+
+    async def execute_command(self, *args: Any, **options: Any) -> Any:  # noqa: ANN401
+        """As the driver's. Raises `Unavailable`."""
+        with self.breaker.calling(), _unanswered():
+            return await super().execute_command(*args, **options)  # type: ignore[no-untyped-call]
+
+    def pipeline(self, transaction: bool = True, shard_hint: str | None = None) -> Pipeline:  # noqa: FBT001, FBT002 - the driver's
+        """As the driver's."""
+        pipe = _GuardedPipeline(
+            self.connection_pool, self.response_callbacks, transaction, shard_hint
+        )
+        pipe.breaker = self.breaker
+        return pipe
+
+    async def aclose(self, close_connection_pool: bool | None = None) -> None:  # noqa: FBT001 - the driver's
+        """As the driver's; the breaker, if it is open, asks no more."""
+        await self.breaker.close()
+        await super().aclose(close_connection_pool)
+
+
+class _GuardedPipeline(Pipeline):
+    breaker: Breaker
+
+    async def execute(self, raise_on_error: bool = True) -> list[Any]:  # noqa: FBT001, FBT002 - the driver's
+        with self.breaker.calling(), _unanswered():
+            return await super().execute(raise_on_error)
+
+
+@contextmanager
+def _unanswered() -> Iterator[None]:
+    try:
+        yield
+    except (RedisConnectionError, RedisTimeoutError, OSError) as error:
+        raise Unavailable("redis") from error
+
+
+def connect(url: str, timeout_seconds: float) -> GuardedRedis:
     """A client for `redis://`, `rediss://` or `unix://`; connects when first used.
 
     A connection found broken is tried once more on a fresh one; a wait past `timeout_seconds`
-    is not, since the caller can do without. Close it with `aclose`.
+    is not, since the caller can do without. After a few failures in a row nothing waits: see
+    `Breaker`. Close it with `aclose`.
 
     Raises:
         SetupError: the URL is not one of Redis.
@@ -36,7 +86,9 @@ def connect(url: str, timeout_seconds: float) -> Redis:
         raise SetupError(
             "UPNEXT_REDIS_URL cannot be used: it starts with redis://, rediss:// or unix://."
         ) from error
-    return Redis.from_pool(pool)
+    client = GuardedRedis(connection_pool=pool)
+    client.auto_close_connection_pool = True
+    return client
 
 
 @contextmanager
@@ -49,6 +101,6 @@ def mapped() -> Iterator[None]:
 
 
 async def ping(client: Redis) -> None:
-    """Ask for a sign of life. Raises `Unavailable`."""
+    """Ask for a sign of life, whatever the breaker says. Raises `Unavailable`."""
     with mapped():
-        await client.ping()
+        await Redis.execute_command(client, "PING")  # type: ignore[no-untyped-call]

@@ -61,6 +61,7 @@ def stores(
         "redis_timeout_seconds": "10",
         "milvus_timeout_seconds": "20",
         "postgres_timeout_seconds": "20",
+        "postgres_read_timeout_seconds": "20",
     }
 
 
