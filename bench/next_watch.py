@@ -10,7 +10,7 @@ from bench.held_out_ranks import Gains, Scores, gains, last_watches
 from bench.histories import Data
 from core.clock import utc_now
 from core.hashing import hash64_many
-from core.types import UserId, UserState, VideoId, Weights
+from core.types import Filters, UserId, UserState, VideoId, Weights
 from embeddings.als.model import AlsModel
 from embeddings.content_map import ContentMap
 from embeddings.evaluate import TOP, Split
@@ -76,7 +76,9 @@ class SimilarLists:
         return 1.0, float(1 / np.log2(first.index(wanted) + 2))
 
     async def _first(self, video_id: VideoId, query: Query) -> list[VideoId]:
-        found = await self._finder.find(video_id, replace(query, exclude=frozenset([video_id])))
+        found = await self._finder.find(
+            video_id, replace(query, filters=Filters(exclude=frozenset([video_id])))
+        )
         return [candidate.video_id for candidate in found.candidates[:TOP]]
 
 

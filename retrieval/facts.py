@@ -53,7 +53,7 @@ def _record(video: Video, words: Words) -> tuple[float | int, ...]:
         nan if video.published_at is None else days(video.published_at),
         nan if video.duration_seconds is None else video.duration_seconds,
         words.genre_set(video.genres),
-        words.region_sets.code(frozenset(video.regions)),
+        words.region_set(video.regions),
         words.creators.code(video.creator_id),
         words.languages.code(video.language),
         video.maturity,

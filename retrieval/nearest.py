@@ -3,6 +3,7 @@
 import numpy as np
 
 from core.types import Candidate, Source
+from retrieval.narrow import Vectors, search_allowed
 from retrieval.ports import VectorSearch
 from retrieval.query import Query, candidates
 
@@ -22,10 +23,11 @@ class Nearest:
         """See `CandidateSource.find`; nothing for a user without a vector."""
         if query.live is None or query.user_vector is None:
             return []
-        k = query.wanted + query.barred
+        where = Vectors(f"videos_{query.live.version}", query.live.items)
         vectors = query.user_vector[np.newaxis]
-        [hits] = await self._search.search(f"videos_{query.live.version}", vectors, k)
-        query.note([hits])
+        [hits] = await search_allowed(
+            self._search, query, where, vectors, k=query.wanted, surplus=query.barred
+        )
         rows = query.snapshot.rows(hits.ids)
         keep = np.flatnonzero(query.allows(rows))[: query.wanted]
         return candidates(query, rows[keep], self.name, hits.scores[keep].tolist())

@@ -9,7 +9,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from core.types import Candidate, Hits, Source, UserState, VideoId
+from core.types import NO_FILTERS, Candidate, Filters, Hits, Source, UserState
 from retrieval.hash_index import UNKNOWN
 from retrieval.live import LiveHandle
 from retrieval.snapshot import Snapshot
@@ -20,7 +20,7 @@ class Query:
     """One request for candidates.
 
     `user_vector` float32 (d,) in the space of `live.items` · `wanted` is how many each search
-    is to bring · `exclude` are ids that must not come back. None: there is no such thing.
+    is to bring · `filters` are the caller's. None: there is no such thing.
     """
 
     snapshot: Snapshot
@@ -29,7 +29,7 @@ class Query:
     state: UserState | None = None
     user_vector: NDArray[np.float32] | None = None
     live: LiveHandle | None = None
-    exclude: frozenset[VideoId] = field(default_factory=frozenset)
+    filters: Filters = NO_FILTERS
     without: set[str] = field(default_factory=set, init=False, compare=False)
     """Dependencies that a stand-in answered for, gathered by `note` while it is being answered."""
 
@@ -39,9 +39,9 @@ class Query:
 
     @cached_property
     def allowed(self) -> NDArray[np.bool_]:
-        """Which rows may be proposed: eligible, not watched, not excluded; bool (n,)."""
-        allowed = self.snapshot.eligible(self.now).copy()
-        barred = [self.snapshot.rows(list(self.exclude))]
+        """Which rows may be proposed: eligible, through the filters, not watched; bool (n,)."""
+        allowed = self.snapshot.eligible(self.now) & self.snapshot.passing(self.filters)
+        barred = [self.snapshot.rows(list(self.filters.exclude))]
         if self.state is not None:
             barred.append(self.snapshot.rows_of_hashes(self.state.watched))
         rows = np.concatenate(barred)
@@ -51,7 +51,7 @@ class Query:
     @property
     def barred(self) -> int:
         """How many videos a search may bring in vain: the watched and the excluded ones."""
-        return len(self.exclude) + (0 if self.state is None else len(self.state.watched))
+        return len(self.filters.exclude) + (0 if self.state is None else len(self.state.watched))
 
     def allows(self, rows: NDArray[np.int64]) -> NDArray[np.bool_]:
         """Which of `rows` may be proposed, bool (m,); unknown ones (-1) may not."""

@@ -4,6 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.types import Candidate, Hits, Source
+from retrieval.narrow import Vectors, search_allowed
 from retrieval.ports import VectorSearch
 from retrieval.query import Query, candidates
 from retrieval.snapshot import Snapshot
@@ -30,10 +31,9 @@ class Similar:
         vectors, _ = query.live.content.take(recent)
         if not len(vectors):
             return []
-        collection = f"content_{query.live.content_revision}"
+        where = Vectors(f"content_{query.live.content_revision}", query.live.content)
         each = min(query.wanted, SURPLUS * query.wanted // len(vectors))
-        found = await self._search.search(collection, vectors, each)
-        query.note(found)
+        found = await search_allowed(self._search, query, where, vectors, k=each, surplus=0)
         rows, scores = interleaved(found, query.snapshot)
         keep = np.flatnonzero(query.allows(rows))[: query.wanted]
         return candidates(query, rows[keep], self.name, scores[keep].tolist())

@@ -8,8 +8,9 @@ from numpy.typing import NDArray
 
 from core.hashing import hash64_many
 from core.types import Candidate, Hits, VideoId
-from embeddings.items import UNKNOWN, ItemVectors
+from embeddings.items import UNKNOWN
 from retrieval.live import LiveHandle
+from retrieval.narrow import Vectors
 from retrieval.query import Query, candidates
 from retrieval.retriever import LONGEST_LIST
 
@@ -21,13 +22,12 @@ WATCHES_HALF = 5.0  # watches at which behaviour would have half the say
 class Space:
     """Where to look for a video's neighbours.
 
-    `collection` is searched with `probe`, float32 (1, d), by inner product with `vectors`;
-    `share` 0..1 is the say of this space beside others.
+    `where` is searched with `probe`, float32 (1, d), by inner product; `share` 0..1 is the say of
+    this space beside others.
     """
 
-    collection: str
+    where: Vectors
     probe: NDArray[np.float32]
-    vectors: ItemVectors
     share: float
 
 
@@ -45,9 +45,10 @@ def spaces_of(video_id: VideoId, live: LiveHandle | None) -> list[Space]:
     taste, share = _taste(video_id, live), _share(video_id, live)
     behaviour = []
     if taste is not None and share > 0:
-        behaviour = [Space(f"videos_{live.version}", taste[np.newaxis], live.items, share)]
+        watched = Vectors(f"videos_{live.version}", live.items)
+        behaviour = [Space(watched, taste[np.newaxis], share)]
     return [
-        Space(f"content_{live.content_revision}", content, live.content, 1 - share),
+        Space(Vectors(f"content_{live.content_revision}", live.content), content, 1 - share),
         *behaviour,
     ]
 
@@ -79,7 +80,8 @@ def nearest_in(found: Sequence[tuple[Space, Hits]], query: Query) -> list[Candid
     hashes = query.snapshot.facts["hash"][rows]
     likeness = np.zeros(len(rows), dtype=np.float32)
     for space, _ in found:
-        likeness += np.float32(space.share) * _of_best(space.vectors.at(hashes)[0] @ space.probe[0])
+        products = space.where.items.at(hashes)[0] @ space.probe[0]
+        likeness += np.float32(space.share) * _of_best(products)
     order = np.lexsort((hashes, -likeness))[:LONGEST_LIST]
     return candidates(query, rows[order], "similar", likeness[order].tolist())
 

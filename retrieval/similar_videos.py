@@ -5,6 +5,7 @@ from numpy.typing import NDArray
 
 from core.types import Candidate, Hits, VideoId
 from retrieval.merge import filled, top_up
+from retrieval.narrow import search_allowed
 from retrieval.ports import VectorSearch
 from retrieval.query import Query, candidates
 from retrieval.retriever import LONGEST_LIST, Retrieved
@@ -24,7 +25,7 @@ class SimilarVideos:
         self._deadline_seconds = deadline_seconds
 
     async def find(self, video_id: VideoId, query: Query) -> Retrieved:
-        """Up to 100 candidates, most alike first; `query.exclude` must name the video itself.
+        """Up to 100 candidates, most alike first; `query.filters` must exclude the video itself.
 
         Args:
             video_id: a video of the snapshot.
@@ -38,11 +39,10 @@ class SimilarVideos:
         if not spaces:
             alike = top_up(by_facts(video_id, query), query, LONGEST_LIST)
             return Retrieved(alike, {"content_vector": "none"})
-        calls = {space.collection: self._search_in(space, query) for space in spaces}
+        named = {space.where.collection: space for space in spaces}
+        calls = {name: self._search_in(space, query) for name, space in named.items()}
         answers, missing = await together(calls, self._deadline_seconds)
-        found = [
-            (space, answers[space.collection]) for space in spaces if space.collection in answers
-        ]
+        found = [(space, answers[name]) for name, space in named.items() if name in answers]
         near = nearest_in(found, query) if found else []
         if len(near) < LONGEST_LIST:
             near = filled(near, by_facts(video_id, query), LONGEST_LIST)
@@ -50,9 +50,9 @@ class SimilarVideos:
         return Retrieved(top_up(near, query, LONGEST_LIST), left_out, frozenset(query.without))
 
     async def _search_in(self, space: Space, query: Query) -> Hits:
-        k = LONGEST_LIST + query.barred
-        [hits] = await self._search.search(space.collection, space.probe, k)
-        query.note([hits])
+        [hits] = await search_allowed(
+            self._search, query, space.where, space.probe, k=LONGEST_LIST, surplus=query.barred
+        )
         return hits
 
 

@@ -1,6 +1,6 @@
 """The catalogue as it is at one moment, in memory: what a request reads instead of a store."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
@@ -10,7 +10,7 @@ from math import inf
 import numpy as np
 from numpy.typing import NDArray
 
-from core.types import VideoColumns, VideoId
+from core.types import Filters, VideoColumns, VideoId
 from retrieval.facts import Facts, Titles
 from retrieval.hash_index import UNKNOWN, HashIndex
 from retrieval.popularity import Popularity
@@ -90,6 +90,29 @@ class Snapshot:
         if kept is None or not kept.since <= at < kept.until:
             kept = self._eligible = self._eligible_at(at)
         return kept.mask
+
+    def passing(self, filters: Filters) -> NDArray[np.bool_]:
+        """Which videos have the genre, the region and the maturity asked for, bool (n,).
+
+        Genres and regions are compared without regard to case; a video without regions is shown
+        everywhere, one without genres has none of those asked for. `exclude` is not looked at.
+        """
+        facts = self.facts
+        passing = np.ones(len(self), dtype=np.bool_)
+        if filters.genres:
+            wanted = {genre.casefold() for genre in filters.genres}
+            codes = [code for code, genre in enumerate(self._genres()) if genre in wanted]
+            have_one = np.asarray(self.genre_table[:, codes].any(axis=1))
+            passing &= have_one[facts["genre_set"]]
+        if filters.region is not None:
+            passing &= self.words.regions_with(filters.region)[facts["region_set"]]
+        if filters.max_maturity is not None:
+            passing &= facts["maturity"] <= filters.max_maturity
+        return passing
+
+    def _genres(self) -> Iterator[str]:
+        """This snapshot's genres in the order of the table's columns, in lower case."""
+        return map(str.casefold, self.words.genres.words[: self.genre_table.shape[1]])
 
     def title(self, row: int) -> str:
         """The title of a row."""

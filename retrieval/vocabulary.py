@@ -1,6 +1,6 @@
 """Words as small numbers. Append-only, so that snapshots of different ages can share them."""
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterable
 from typing import Generic, TypeVar
 
 import numpy as np
@@ -61,3 +61,12 @@ class Words:
         for row, genres in enumerate(self.genre_sets.words):
             table[row, [self.genres.code(genre) for genre in genres]] = True
         return table
+
+    def region_set(self, regions: Iterable[str]) -> int:
+        """The code of a combination of regions, in lower case: they are compared, never shown."""
+        return self.region_sets.code(frozenset(map(str.casefold, regions)))
+
+    def regions_with(self, region: str) -> NDArray[np.bool_]:
+        """Which combinations let a video be shown in a region, bool (combinations,)."""
+        asked, sets = region.casefold(), self.region_sets.words
+        return np.array([not regions or asked in regions for regions in sets], dtype=np.bool_)

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from core.clock import days
 from core.hashing import hash64_many
-from core.types import PopularityRow, UserId, UserState, Video, VideoId, Watch, Weights
+from core.types import Filters, PopularityRow, UserId, UserState, Video, VideoId, Watch, Weights
 from embeddings.content_map import ContentMap
 from embeddings.items import ItemVectors, item_vectors, normalised
 from embeddings.user_encoder import DecayedMean
@@ -34,6 +34,11 @@ def video(name: str, *genres: str, age_days: float = 10, **facts: object) -> Vid
 def ids(*names: str) -> list[VideoId]:
     """Names as ids."""
     return [VideoId(name) for name in names]
+
+
+def without(*names: str) -> Filters:
+    """Filters that keep nothing out but these."""
+    return Filters(exclude=frozenset(ids(*names)))
 
 
 def counted(name: str, watches: int, *, hours_ago: float = 24.0) -> PopularityRow:

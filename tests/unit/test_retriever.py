@@ -23,11 +23,11 @@ from tests.catalogues import (
     NOW,
     catalogue_of,
     counted,
-    ids,
     indexed,
     random_vectors,
     user,
     video,
+    without,
 )
 
 pytestmark = pytest.mark.unit
@@ -121,7 +121,7 @@ def test_candidates_are_never_watched_barred_or_repeated_and_always_enough(
     found: dict[Source, list[str]], watched: list[str], excluded: frozenset[str]
 ) -> None:
     query = Query(
-        SNAPSHOT, NOW, state=user(*watched[:5], watched=watched), exclude=frozenset(ids(*excluded))
+        SNAPSHOT, NOW, state=user(*watched[:5], watched=watched), filters=without(*excluded)
     )
     given_ = {
         source: [Candidate(VideoId(name), source) for name in names]

@@ -13,7 +13,17 @@ from embeddings.version import Version
 from retrieval.query import Query
 from retrieval.similar_videos import SimilarVideos
 from storage.memory.index import MemoryIndex, MemorySearch
-from tests.catalogues import NOW, catalogue_of, counted, ids, indexed, user, version_of, video
+from tests.catalogues import (
+    NOW,
+    catalogue_of,
+    counted,
+    ids,
+    indexed,
+    user,
+    version_of,
+    video,
+    without,
+)
 
 pytestmark = pytest.mark.unit
 
@@ -35,7 +45,7 @@ VERSION, INDEX = indexed(list(PLACES), np.array(list(PLACES.values()), dtype=np.
 
 
 def _query(name: str, **more: object) -> Query:
-    plain = {"snapshot": SNAPSHOT, "now": NOW, "live": VERSION, "exclude": frozenset(ids(name))}
+    plain = {"snapshot": SNAPSHOT, "now": NOW, "live": VERSION, "filters": without(name)}
     return Query(**(plain | more))  # type: ignore[arg-type]
 
 

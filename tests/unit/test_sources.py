@@ -18,11 +18,11 @@ from tests.catalogues import (
     NOW,
     catalogue_of,
     counted,
-    ids,
     indexed,
     random_vectors,
     user,
     video,
+    without,
 )
 
 pytestmark = pytest.mark.unit
@@ -49,7 +49,7 @@ def _query(wanted: int = 10) -> Query:
         state=state,
         user_vector=user_vector(VERSION.encoder, state.recent, VERSION.items),
         live=VERSION,
-        exclude=frozenset(ids("v05", "nobody")),
+        filters=without("v05", "nobody"),
     )
 
 
