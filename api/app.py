@@ -16,6 +16,7 @@ from api.auth import verifier
 from api.forgetting import Forgetting
 from api.health import HealthCheck
 from api.http import application
+from api.impressions import Impressions
 from api.list_cache import ListCache
 from api.maker import maker_over
 from api.moment import Moment
@@ -23,6 +24,7 @@ from api.promotion import Promotion
 from api.recommender import Recommender
 from api.services import Services
 from api.states import States
+from api.stats import Statistics
 from api.warming import Warming
 from api.watching import Watching
 from core import logging
@@ -104,19 +106,29 @@ async def services(settings: Settings) -> AsyncIterator[Services]:
         memory = _memory(settings, stores, replica)
         search = _search(settings, stores.search, memory.live)
         forgetting = Forgetting(stores.cache)
+        impressions = Impressions(stores.impressions, writer=replica)
         tasks = [
             asyncio.create_task(memory.follower.run()),
             asyncio.create_task(forgetting.run()),
+            asyncio.create_task(impressions.run()),
         ]
         try:
             await memory.settle()
-            yield _services(settings, stores, memory, search, forgetting)
+            yield _services(
+                settings,
+                stores,
+                memory,
+                search=search,
+                forgetting=forgetting,
+                impressions=impressions,
+            )
         finally:
             for task in tasks:
                 task.cancel()
             await asyncio.wait(tasks)
             with suppress(Unavailable, TimeoutError):  # then it is forgotten a little later
                 async with asyncio.timeout(LEAVE_SECONDS):
+                    await impressions.flush()
                     await stores.replicas.leave(replica)
 
 
@@ -174,8 +186,10 @@ def _services(
     settings: Settings,
     stores: Stores,
     memory: Memory,
+    *,
     search: VectorSearch,
     forgetting: Forgetting,
+    impressions: Impressions,
 ) -> Services:
     states = States(store=stores.states, cache=stores.cache, recent=settings.state_recent)
     return Services(
@@ -188,6 +202,8 @@ def _services(
         watching=Watching(
             interactions=stores.interactions, videos=stores.videos, forgetting=forgetting
         ),
+        impressions=impressions,
+        statistics=Statistics(stores.impressions),
         models=stores.models,
         promotion=Promotion(
             stores.models,

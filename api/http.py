@@ -13,7 +13,7 @@ from api.auth import Principal, TokenVerifier
 from api.guards import caller
 from api.problems import on_fault, on_http_error, on_our_error
 from api.request_id import send_request_id
-from api.routes import health, models, recs, users, videos
+from api.routes import health, models, recs, stats, users, videos
 from api.services import Services
 from api.strict import only_what_is_read
 from core.errors import UpnextError
@@ -38,6 +38,7 @@ def application(compose: Compose, verifier: TokenVerifier) -> Litestar:
             *users.HANDLERS,
             *videos.HANDLERS,
             *models.HANDLERS,
+            *stats.HANDLERS,
             *health.HANDLERS,
             openapi.document,
             openapi.page_assets(),

@@ -98,6 +98,7 @@ def config() -> OpenAPIConfig:
             Tag(name="lists", description="Recommendations."),
             Tag(name="watching", description="What users watch."),
             Tag(name="models", description="Versions: which there are, which one is live."),
+            Tag(name="configuration", description="How lists are ranked, and what came of it."),
             Tag(name="health", description="Open to everyone."),
         ],
     )

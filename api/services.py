@@ -4,9 +4,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from api.health import HealthCheck
+from api.impressions import Impressions
 from api.ports import ModelRegistry
 from api.promotion import Promotion
 from api.recommender import Recommender
+from api.stats import Statistics
 from api.watching import Watching
 from retrieval.live import LiveModel
 
@@ -20,6 +22,8 @@ class Services:
 
     recommender: Recommender
     watching: Watching
+    impressions: Impressions
+    statistics: Statistics
     models: ModelRegistry
     promotion: Promotion
     health: HealthCheck

@@ -16,6 +16,7 @@ from storage.milvus import MilvusSearch, token_of
 from storage.postgres import engine as postgres
 from storage.postgres.changes import PostgresChanges
 from storage.postgres.configs import PostgresConfigs
+from storage.postgres.impressions import PostgresImpressions
 from storage.postgres.interactions import PostgresInteractions
 from storage.postgres.models import PostgresModels
 from storage.postgres.ping import ping as ping_postgres
@@ -38,6 +39,7 @@ class Stores:
     states: PostgresUsers
     videos: PostgresVideos
     interactions: PostgresInteractions
+    impressions: PostgresImpressions
     models: PostgresModels
     configs: PostgresConfigs
     changes: PostgresChanges
@@ -83,6 +85,7 @@ async def connected(settings: Settings) -> AsyncIterator[Stores]:
             states=PostgresUsers(hurried),
             videos=PostgresVideos(engine),
             interactions=PostgresInteractions(engine),
+            impressions=PostgresImpressions(engine),
             models=PostgresModels(engine, utc_now),
             configs=PostgresConfigs(engine),
             changes=PostgresChanges(engine),

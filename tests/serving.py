@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from api.forgetting import Forgetting
 from api.health import HealthCheck
+from api.impressions import Impressions
 from api.list_cache import ListCache
 from api.maker import Maker
 from api.moment import Moment
@@ -19,6 +20,7 @@ from api.promotion import Promotion
 from api.recommender import Recommender
 from api.services import Services
 from api.states import States
+from api.stats import Statistics
 from api.watching import Watching
 from core.errors import Conflict, ModelNotFound, Unavailable
 from core.types import (
@@ -40,6 +42,7 @@ from retrieval.similar import Similar
 from retrieval.similar_videos import SimilarVideos
 from retrieval.trending import Trending
 from storage.memory.history import MemoryHistory
+from storage.memory.impressions import MemoryImpressions
 from storage.memory.index import MemorySearch
 from storage.memory.users import MemoryUserCache
 from storage.memory.videos import MemoryVideos
@@ -150,6 +153,8 @@ class World:
         self.search: Any = Breakable("milvus", MemorySearch(index))
         self.published = {"videos_content_1", "videos_content_2"}
         self.index: Any = Breakable("milvus", Published(self.published))
+        self.impression_store: Any = Breakable("postgres", MemoryImpressions(self.history_store))
+        self.impressions = Impressions(self.impression_store, writer="w", clock=self.clock)
         self.registry = Registry()
         self.models: Any = Breakable("postgres", self.registry)
         self.video_store: Any = Breakable("postgres", MemoryVideos())
@@ -215,6 +220,8 @@ class World:
         return Services(
             recommender=self.recommender,
             watching=self.watching,
+            impressions=self.impressions,
+            statistics=Statistics(self.impression_store, clock=self.clock),
             models=self.models,
             promotion=Promotion(self.models, self.index.collections),
             health=HealthCheck({"redis": answers}, keep_seconds=0),

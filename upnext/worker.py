@@ -19,6 +19,7 @@ from core.settings import Settings
 from storage import bus
 from storage.postgres.changes import PostgresChanges
 from storage.postgres.engine import pool
+from storage.postgres.impressions import PostgresImpressions
 from storage.postgres.outbox import PostgresOutbox
 from upnext.jobs.refresh import refresh
 from upnext.jobs.sweep import sweep
@@ -30,6 +31,7 @@ LONGEST_PAUSE_SECONDS = 300.0
 RELAY_AWAY_SECONDS = 1.0  # others wait for what is on its way, and to ask again costs little
 STOP_SECONDS = 1.5
 NEWS_KEPT = timedelta(days=7)
+SERVED_KEPT = timedelta(days=2)
 
 _log = structlog.get_logger(__name__)
 
@@ -67,6 +69,7 @@ async def _until_told(settings: Settings) -> None:
 async def work(settings: Settings, engine: AsyncEngine, publisher: bus.Bus) -> None:
     """Relay, refresh, sweep and prune until cancelled."""
     outbox, changes = PostgresOutbox(engine), PostgresChanges(engine)
+    impressions = PostgresImpressions(engine)
 
     async def relay() -> None:
         while await outbox.relay(publisher):
@@ -86,6 +89,7 @@ async def work(settings: Settings, engine: AsyncEngine, publisher: bus.Bus) -> N
         before = utc_now() - NEWS_KEPT
         await changes.prune(before)
         await outbox.prune(before)
+        await impressions.prune(utc_now() - SERVED_KEPT)
 
     async with asyncio.TaskGroup() as group:
         group.create_task(

@@ -15,6 +15,7 @@ from sqlalchemy import (
     Identity,
     Index,
     Integer,
+    LargeBinary,
     MetaData,
     SmallInteger,
     Table,
@@ -100,6 +101,12 @@ Index(
     postgresql_include=["video_id", "weight"],
 )
 Index("interactions_time", interactions.c.occurred_at, postgresql_using="brin")
+Index(
+    "interactions_recommended",
+    interactions.c.occurred_at,
+    postgresql_include=["recommendation_id", "video_id"],
+    postgresql_where=text("recommendation_id IS NOT NULL"),
+)
 
 # A few rows a video, so that everybody watching one video is not everybody waiting for one row.
 popularity = Table(
@@ -141,6 +148,7 @@ models = Table(
     Column("previous_id", _id(), ForeignKey("models.id")),
     Column("live_reason", Text),  # how it came to be live the last time
     Column("refreshed_at", _time()),  # when all lists had been made anew since, null before
+    Column("queue_id", BigInteger),  # its place in the queue, null when a command runs it
 )
 Index(
     "models_one_live",
@@ -173,6 +181,32 @@ ranking_configs = Table(
     Column("created_at", _time(), nullable=False, server_default=text("now()")),
 )
 
+# What each process has served in a minute. A source is a letter; '' stands for whole lists.
+impressions = Table(
+    "impressions",
+    metadata,
+    Column("minute", _time(), primary_key=True),
+    Column("writer", _id(), primary_key=True),
+    Column("model_version", _id(), primary_key=True),
+    Column("config_version", Integer, primary_key=True, autoincrement=False),
+    Column("source", Text, primary_key=True),
+    Column("lists", BigInteger, nullable=False),
+    Column("videos", BigInteger, nullable=False),
+)
+
+served_lists = Table(
+    "served_lists",
+    metadata,
+    Column("recommendation_id", _id(), primary_key=True),
+    Column("part", Integer, primary_key=True, autoincrement=False),
+    Column("model_version", _id(), nullable=False),
+    Column("config_version", Integer, nullable=False),
+    Column("videos", ARRAY(Integer), nullable=False),
+    Column("sources", Text, nullable=False),
+    Column("served_at", _time(), nullable=False, server_default=text("now()")),
+)
+Index("served_lists_served", served_lists.c.served_at)
+
 changes = Table(
     "changes",
     metadata,
@@ -194,3 +228,36 @@ outbox = Table(
     Column("published_at", _time()),
 )
 Index("outbox_waiting", outbox.c.id, postgresql_where=text("published_at IS NULL"))
+
+jobs = Table(
+    "jobs",
+    metadata,
+    Column("id", _id(), primary_key=True),
+    Column("kind", Text, nullable=False),
+    Column("status", Text, nullable=False),
+    Column("asked_by", _id(), nullable=False),
+    Column("params", JSONB, nullable=False),
+    Column("progress", JSONB(none_as_null=True)),
+    Column("counts", JSONB, nullable=False, server_default=text("'{}'::jsonb")),
+    Column("attempt", UUID),
+    Column("begun", Integer, nullable=False, server_default=text("0")),
+    Column("created_at", _time(), nullable=False),
+    Column("started_at", _time()),
+    Column("finished_at", _time()),
+    Column("result", Text),  # its key in the artifact store, while it is kept
+    Column("error", Text),
+    CheckConstraint("kind IN ('batch', 'erasure')", name="jobs_kind"),
+    CheckConstraint(
+        "status IN ('queued', 'running', 'done', 'failed', 'cancelled')", name="jobs_status"
+    ),
+)
+Index("jobs_finished", jobs.c.finished_at)
+
+erased_users = Table(
+    "erased_users",
+    metadata,
+    Column("id_hash", LargeBinary, primary_key=True),
+    Column("erased_at", _time(), nullable=False),
+)
+
+erased_salt = Table("erased_salt", metadata, Column("salt", Text, nullable=False))
