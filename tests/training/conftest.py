@@ -17,7 +17,6 @@ from embeddings.content_store import ContentStore
 from embeddings.dataset import Catalogue
 from embeddings.encode import encode_new
 from embeddings.text import REVISION, genres_of, text_of
-from embeddings.text_encoder import MiniLM
 from storage.artifacts import DirectoryArtifacts
 from storage.milvus_writer import MilvusWriter
 from storage.postgres.engine import connect
@@ -66,6 +65,8 @@ def interactions() -> list[Interaction]:
 @pytest.fixture(scope="session")
 def encoded(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An artifact folder with the text vectors of `videos()`: they are encoded once."""
+    from embeddings.text_encoder import MiniLM  # noqa: PLC0415 - seconds, for who encodes
+
     folder = tmp_path_factory.mktemp("encoded")
     own = videos()
     catalogue = Catalogue(

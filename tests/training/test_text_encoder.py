@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
+from embeddings.encode import TextEncoder
 from embeddings.text import CONTENT_DIM
-from embeddings.text_encoder import MiniLM
 
 pytestmark = pytest.mark.training
 
@@ -15,11 +15,13 @@ TEXTS = [
 
 
 @pytest.fixture(scope="module")
-def encoder() -> MiniLM:
+def encoder() -> TextEncoder:
+    from embeddings.text_encoder import MiniLM  # noqa: PLC0415 - seconds, for who encodes
+
     return MiniLM(threads=1)
 
 
-def test_texts_that_say_alike_are_near(encoder: MiniLM) -> None:
+def test_texts_that_say_alike_are_near(encoder: TextEncoder) -> None:
     heard: list[float] = []
     vectors = encoder.encode(TEXTS, heard.append)
     assert vectors.shape == (4, CONTENT_DIM)
@@ -31,7 +33,7 @@ def test_texts_that_say_alike_are_near(encoder: MiniLM) -> None:
     assert heard[-1] == pytest.approx(1.0)
 
 
-def test_batches_of_like_length_come_back_in_order(encoder: MiniLM) -> None:
+def test_batches_of_like_length_come_back_in_order(encoder: TextEncoder) -> None:
     texts = [f"{'word ' * (n % 30)}number {n}" for n in range(150)]
     heard: list[float] = []
     together = encoder.encode(texts, heard.append)
@@ -43,7 +45,7 @@ def test_batches_of_like_length_come_back_in_order(encoder: MiniLM) -> None:
     assert len(heard) == 5
 
 
-def test_what_is_beyond_the_cap_is_not_read(encoder: MiniLM) -> None:
+def test_what_is_beyond_the_cap_is_not_read(encoder: TextEncoder) -> None:
     long = "a story of the sea and of the wind " * 40
     vectors = encoder.encode([long, long + "and of pirates"], lambda _share: None)
     np.testing.assert_allclose(vectors[0], vectors[1], atol=1e-6)

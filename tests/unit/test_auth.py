@@ -46,26 +46,28 @@ def test_a_token_without_roles_may_nothing() -> None:
     assert TokenVerifier(SECRET).verify(token(roles=None)).roles == frozenset()
 
 
-@pytest.mark.parametrize(
-    "bad",
-    [
-        "",
-        "not-a-token",
-        "a.b.c",
-        token(SECRET[::-1]),
-        token(algorithm="HS512"),
-        jwt.encode({"sub": "ann", "exp": utc_now() + timedelta(hours=1)}, "", algorithm="none"),
-        token(exp=None),
-        token(sub=None),
-        token(exp=utc_now() - timedelta(seconds=1)),
-        token(nbf=utc_now() + timedelta(hours=1)),
-        token(roles="admin"),
-        token(roles=[1]),
-        token(sub=7),
-        token() + "x",
-        token().rpartition(".")[0] + ".",
-    ],
-)
+BAD = {
+    "empty": "",
+    "no token": "not-a-token",
+    "no JSON": "a.b.c",
+    "another secret": token(SECRET[::-1]),
+    "another algorithm": token(algorithm="HS512"),
+    "unsigned": jwt.encode(
+        {"sub": "ann", "exp": utc_now() + timedelta(hours=1)}, "", algorithm="none"
+    ),
+    "no exp": token(exp=None),
+    "no sub": token(sub=None),
+    "expired": token(exp=utc_now() - timedelta(seconds=1)),
+    "not yet": token(nbf=utc_now() + timedelta(hours=1)),
+    "roles are a text": token(roles="admin"),
+    "roles are numbers": token(roles=[1]),
+    "sub is a number": token(sub=7),
+    "more than it": token() + "x",
+    "no signature": token().rpartition(".")[0] + ".",
+}
+
+
+@pytest.mark.parametrize("bad", BAD.values(), ids=BAD.keys())
 def test_a_bad_token_is_refused(bad: str) -> None:
     with pytest.raises(Unauthenticated):
         TokenVerifier(SECRET).verify(bad)
