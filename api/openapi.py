@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-from litestar import Request, get
+from litestar import Litestar, Request, get
 from litestar.openapi.config import OpenAPIConfig
 from litestar.openapi.datastructures import ResponseSpec
 from litestar.openapi.plugins import SwaggerRenderPlugin
@@ -15,11 +15,13 @@ from litestar.openapi.spec import Components, Example, SecurityScheme, Tag
 from litestar.router import Router
 from litestar.static_files import create_static_files_router
 
+from api.openapi_rules import complete
 from api.problems import MEDIA_TYPE, STATUS, TITLE, Problem
 from core.errors import SetupError
 
 BEARER: Sequence[dict[str, list[str]]] = [{"bearer": []}]
 ASSETS = "/docs/assets"
+_PROBLEM_SCHEMA = f"#/components/schemas/{Problem.__name__}"
 _FILES = ("swagger-ui-bundle.js", "swagger-ui-standalone-preset.js", "swagger-ui.css")
 
 
@@ -109,9 +111,25 @@ async def document(request: Request[Any, Any, Any]) -> bytes:
     """The document, made when it is first asked for and kept."""
     state = request.app.state
     if "document" not in state:
-        state.document = msgspec.json.encode(request.app.openapi_schema.to_schema())
+        state.document = msgspec.json.encode(document_of(request.app))
     made: bytes = state.document
     return made
+
+
+def document_of(app: Litestar) -> dict[str, Any]:
+    """The whole document of an application: what its routes say, and what holds for all."""
+    return complete(app.openapi_schema.to_schema(), _common_problem)
+
+
+def _common_problem(code: str) -> tuple[int, dict[str, Any]]:
+    """The status and the response object of a problem that a route does not describe itself."""
+    status = STATUS[code]
+    example = {"summary": code, "value": _example(status, code)}
+    content = {"schema": {"$ref": _PROBLEM_SCHEMA}, "examples": {code: example}}
+    return status, {
+        "description": f"`{code}`: {TITLE[code]}",
+        "content": {MEDIA_TYPE: content},
+    }
 
 
 def page_assets() -> Router:
