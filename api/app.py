@@ -13,6 +13,7 @@ import structlog
 from litestar import Litestar
 
 from api.auth import verifier
+from api.batch_pages import BatchPages
 from api.forgetting import Forgetting
 from api.health import HealthCheck
 from api.http import application
@@ -198,6 +199,14 @@ def _services(
             states=states,
             maker=maker_over(search, deadline_seconds=settings.milvus_timeout_seconds),
             moment=memory.moment,
+        ),
+        batch_pages=BatchPages(
+            directory=stores.users,
+            states=stores.users,
+            search=search,
+            moment=memory.moment,
+            recent=settings.state_recent,
+            connections=max(1, settings.postgres_pool_size // 2),
         ),
         watching=Watching(
             interactions=stores.interactions, videos=stores.videos, forgetting=forgetting

@@ -77,22 +77,33 @@ class Batch:
         """
         found = await self._states.states_of(user_ids, self._recent)
         states = [found[user_id] for user_id in user_ids if user_id in found]
+        page = UserPage([], {user: "user_not_found" for user in user_ids if user not in found})
+        for state, one in zip(states, await self.made(states, moment, limit), strict=True):
+            _sort_in(page, state, one)
+        return page
+
+    async def made(
+        self, states: Sequence[UserState], moment: Moment, limit: int
+    ) -> list[Made | Exception]:
+        """The first `limit` of the list of each of these users, or why it could not be made."""
         made = await asyncio.gather(
             *(self._maker.personal(state.user_id, state, moment, limit) for state in states),
             return_exceptions=True,
         )
-        page = UserPage([], {user: "user_not_found" for user in user_ids if user not in found})
-        for state, one in zip(states, made, strict=True):
-            _sort_in(page, state, one)
-        return page
+        return [_outcome(state, one) for state, one in zip(states, made, strict=True)]
 
 
-def _sort_in(page: UserPage, state: UserState, made: Made | BaseException) -> None:
+def _outcome(state: UserState, made: Made | BaseException) -> Made | Exception:
     if isinstance(made, Exception):
         log.error("A list could not be made.", user=state.user_id, exc_info=made)
-        page.failed[state.user_id] = f"internal: {made!r}"
     elif isinstance(made, BaseException):
         raise made
+    return made
+
+
+def _sort_in(page: UserPage, state: UserState, made: Made | Exception) -> None:
+    if isinstance(made, Exception):
+        page.failed[state.user_id] = f"internal: {made!r}"
     elif made.left_out:
         page.failed[state.user_id] = f"made without {', '.join(sorted(made.left_out))}"
     else:

@@ -13,7 +13,7 @@ from api.auth import Principal, TokenVerifier
 from api.guards import caller
 from api.problems import on_fault, on_http_error, on_our_error
 from api.request_id import send_request_id
-from api.routes import health, models, recs, stats, users, videos
+from api.routes import batch, health, models, recs, stats, users, videos, watching
 from api.services import Services
 from api.strict import only_what_is_read
 from core.errors import UpnextError
@@ -36,7 +36,9 @@ def application(compose: Compose, verifier: TokenVerifier) -> Litestar:
         route_handlers=[
             *recs.HANDLERS,
             *users.HANDLERS,
+            *watching.HANDLERS,
             *videos.HANDLERS,
+            *batch.HANDLERS,
             *models.HANDLERS,
             *stats.HANDLERS,
             *health.HANDLERS,

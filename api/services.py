@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from api.batch_pages import BatchPages
 from api.health import HealthCheck
 from api.impressions import Impressions
 from api.ports import ModelRegistry
@@ -21,6 +22,7 @@ class Services:
     """
 
     recommender: Recommender
+    batch_pages: BatchPages
     watching: Watching
     impressions: Impressions
     statistics: Statistics

@@ -103,7 +103,7 @@ async def _queries(connection: AsyncConnection) -> list[tuple[str, TextClause, V
     keys = await connection.scalar(BATCH)
     place = (await connection.execute(PLACE)).one()._asdict()
     return [
-        ("A user's state (on a miss of the cache)", users.STATE, {"user_id": "u42"}),
+        ("A user's state (on a miss of the cache)", users.STATES, {"user_ids": ["u42"]}),
         (
             "Popularity that moved in the last 10 minutes (each replica, every 10 s)",
             videos.POPULARITY_SINCE,

@@ -10,6 +10,7 @@ from uuid import uuid4
 import numpy as np
 from numpy.typing import NDArray
 
+from api.batch_pages import BatchPages
 from api.forgetting import Forgetting
 from api.health import HealthCheck
 from api.impressions import Impressions
@@ -219,6 +220,14 @@ class World:
 
         return Services(
             recommender=self.recommender,
+            batch_pages=BatchPages(
+                directory=self.history,
+                states=self.history,
+                search=self.search,
+                moment=self.moment,
+                recent=50,
+                connections=1,
+            ),
             watching=self.watching,
             impressions=self.impressions,
             statistics=Statistics(self.impression_store, clock=self.clock),

@@ -80,6 +80,15 @@ class MemoryHistory:
         found = {user_id: await self.state(user_id, recent) for user_id in user_ids}
         return {user_id: state for user_id, state in found.items() if state is not None}
 
+    async def after(self, user_id: str, skip: int, most: int) -> list[UserId]:
+        """Of the users after `user_id` in byte order, `most` after the first `skip`."""
+        later = sorted(user for user in self._revisions if user.encode() > user_id.encode())
+        return later[skip : skip + most]
+
+    async def count(self) -> int:
+        """How many users there are."""
+        return len(self._revisions)
+
     async def seen_since(self, since: datetime) -> list[UserId]:
         """Users whose newest event is not older, the latest first."""
         latest: dict[UserId, datetime] = {}
