@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 from core.types import DataSpan, ListType, Model, ModelStatus, ModelType, Progress, Source
-from ingest.checks import LONGEST_SECONDS
+from ingest.checks import HIGHEST_RATING, LONGEST_SECONDS, LOWEST_RATING
 
 # The last group is for Python, whose `$` also matches before a newline at the end.
 ID_PATTERN = r"^[A-Za-z0-9_.:|@+=~-]{1,128}(?!\n)$"
@@ -85,8 +85,15 @@ class WatchBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     recommendation_id: TextId | None = None
 
 
+class RatingBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A rating, given now."""
+
+    content_id: TextId | int
+    rating: Annotated[float, msgspec.Meta(ge=LOWEST_RATING, le=HIGHEST_RATING)]
+
+
 class WatchReceipt(msgspec.Struct, frozen=True, kw_only=True):
-    """A watch that is committed; `duplicate` when this request only repeats an earlier one."""
+    """A watch or rating that is committed; `duplicate` when this only repeats an earlier one."""
 
     user_id: str
     content_id: str

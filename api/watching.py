@@ -1,4 +1,4 @@
-"""The use case of one watch: check, commit, then drop what was derived from the older history."""
+"""The use case of one watch or rating: check, commit, drop what the older history had led to."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,8 +12,8 @@ from core.clock import Clock, utc_now
 from core.errors import Conflict, InvalidInput, VideoNotFound
 from core.hashing import event_key
 from core.types import Interaction, UserId, Video, VideoId
-from ingest.checks import check_occurred_at, latest_time
-from ingest.weights import watch_weight
+from ingest.checks import check_occurred_at, check_rating, latest_time
+from ingest.weights import rating_weight, watch_weight
 
 LONGEST_KEY = 255
 
@@ -38,6 +38,15 @@ class NewWatch:
     recommendation_id: str | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewRating:
+    """A rating given now, 0.5 to 5."""
+
+    user_id: UserId
+    video_id: VideoId
+    rating: float
+
+
 @dataclass(frozen=True, slots=True)
 class Recorded:
     """What is committed; `duplicate` when it had been before."""
@@ -47,7 +56,7 @@ class Recorded:
 
 
 class Watching:
-    """Records watches."""
+    """Records watches and ratings; either keeps its video off the user's lists from then on."""
 
     def __init__(
         self,
@@ -62,29 +71,46 @@ class Watching:
         self._forgetting = forgetting
         self._clock = clock
 
-    async def record(self, watch: NewWatch, idempotency_key: str | None = None) -> Recorded:
-        """Commit a watch; an unknown user is created by it.
+    async def record(
+        self, new: NewWatch | NewRating, idempotency_key: str | None = None
+    ) -> Recorded:
+        """Commit a watch or a rating; an unknown user is created by it.
 
-        With an `idempotency_key`, the same watch again is answered as a duplicate.
+        With an `idempotency_key`, the same again is answered as a duplicate.
 
         Raises:
             InvalidInput: a field or the key breaks a rule.
             VideoNotFound: the catalogue does not have the video.
-            Conflict: the key was used for another watch.
+            Conflict: the key was used for something else.
             Unavailable: PostgreSQL did not answer; nothing was written.
         """
-        interaction = self._interaction(watch, _key(watch.user_id, idempotency_key))
-        if not await self._videos.get_many([watch.video_id]):
-            raise VideoNotFound(f"The catalogue has no video {watch.video_id}.")
+        interaction = self._interaction(new, _key(new.user_id, idempotency_key))
+        if not await self._videos.get_many([new.video_id]):
+            raise VideoNotFound(f"The catalogue has no video {new.video_id}.")
         counts = await self._interactions.add_many([interaction])
         await self._forgetting.forget(counts.revisions)  # it is committed: nothing may fail now
         if counts.accepted:
             return Recorded(interaction, duplicate=False)
-        return Recorded(await self._earlier(interaction, watch), duplicate=True)
+        at = new.occurred_at if isinstance(new, NewWatch) else None
+        return Recorded(await self._earlier(interaction, at=at), duplicate=True)
 
-    def _interaction(self, watch: NewWatch, key: UUID) -> Interaction:
-        now = self._clock()
-        occurred_at = now
+    def _interaction(self, new: NewWatch | NewRating, key: UUID) -> Interaction:
+        return self._rating(new, key) if isinstance(new, NewRating) else self._watch(new, key)
+
+    def _rating(self, new: NewRating, key: UUID) -> Interaction:
+        rating = check_rating(new.rating)
+        return Interaction(
+            key=key,
+            user_id=new.user_id,
+            video_id=new.video_id,
+            kind="rating",
+            occurred_at=self._clock(),
+            weight=rating_weight(rating),
+            rating=rating,
+        )
+
+    def _watch(self, watch: NewWatch, key: UUID) -> Interaction:
+        occurred_at = self._clock()
         if watch.occurred_at is not None:
             occurred_at = check_occurred_at(watch.occurred_at, latest_time(self._clock))
         return Interaction(
@@ -99,11 +125,11 @@ class Watching:
             recommendation_id=watch.recommendation_id,
         )
 
-    async def _earlier(self, interaction: Interaction, watch: NewWatch) -> Interaction:
-        """What the key was used for. Raises `Conflict` if that is another watch."""
+    async def _earlier(self, interaction: Interaction, *, at: datetime | None) -> Interaction:
+        """What the key was used for. Raises `Conflict` if that is something else."""
         earlier = await self._interactions.find(interaction.key)
-        if earlier is None or not _same(earlier, interaction, at=watch.occurred_at):
-            raise Conflict("This Idempotency-Key was used for another watch: use a new one.")
+        if earlier is None or not _same(earlier, interaction, at=at):
+            raise Conflict("This Idempotency-Key was used for something else: use a new one.")
         return earlier
 
 
@@ -121,7 +147,8 @@ def _key(user_id: UserId, idempotency_key: str | None) -> UUID:
 def _same(earlier: Interaction, now: Interaction, *, at: datetime | None) -> bool:
     """Whether a repeat says what was said before; a time left out matches any."""
     return (
-        earlier.video_id == now.video_id
+        (earlier.kind, earlier.rating) == (now.kind, now.rating)
+        and earlier.video_id == now.video_id
         and earlier.watched_seconds == now.watched_seconds
         and earlier.video_seconds == now.video_seconds
         and earlier.recommendation_id == now.recommendation_id

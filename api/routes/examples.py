@@ -43,6 +43,7 @@ WATCH: dict[str, Any] = {
     "occurred_at": "2026-01-01T00:00:00Z",
     "recommendation_id": "0d9c5f6a7b8e4c1f9a2b3c4d5e6f7081",
 }
+RATING: dict[str, Any] = {"content_id": "42", "rating": 4.5}
 RECEIPT: dict[str, Any] = {
     "user_id": "7",
     "content_id": "42",

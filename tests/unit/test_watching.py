@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from api.watching import NewWatch, Recorded
+from api.watching import NewRating, NewWatch, Recorded
 from core.errors import Conflict, InvalidInput, Unavailable, VideoNotFound
 from core.types import UserId, VideoId
 from tests.catalogues import NOW
@@ -25,6 +25,11 @@ async def world() -> World:
 async def record(world: World, key: str | None = None, **fields: Any) -> Recorded:
     plain: dict[str, Any] = {"user_id": ANN, "video_id": VideoId(NAMES[0])}
     return await world.watching.record(NewWatch(**{**plain, **fields}), key)
+
+
+async def rate(world: World, rating: float, key: str | None = None, **fields: Any) -> Recorded:
+    plain: dict[str, Any] = {"user_id": ANN, "video_id": VideoId(NAMES[0])}
+    return await world.watching.record(NewRating(**{**plain, "rating": rating, **fields}), key)
 
 
 async def watches(world: World) -> int:
@@ -137,3 +142,35 @@ async def test_with_postgres_away_nothing_is_said_to_be_committed(world: World) 
     world.history.away = True
     with pytest.raises(Unavailable):
         await record(world)
+
+
+async def test_a_rating_is_committed_with_its_weight(world: World) -> None:
+    recorded = await rate(world, 4.0)
+    kept = await world.history_store.find(recorded.interaction.key)
+    assert kept is not None
+    assert (kept.kind, kept.rating, kept.weight, kept.occurred_at) == ("rating", 4.0, 0.75, NOW)
+
+
+async def test_a_rated_video_never_comes_again(world: World) -> None:
+    await world.watched("ann", *NAMES[2:30:3])
+    before = (await world.recommender.recommend(ANN)).recommendations[0].content_id
+    await rate(world, 0.5, video_id=VideoId(before))
+    after = await world.recommender.recommend(ANN, 100)
+    assert before not in [entry.content_id for entry in after.recommendations]
+
+
+async def test_a_repeated_rating_is_a_duplicate_and_another_a_conflict(world: World) -> None:
+    first = await rate(world, 4.0, "k")
+    world.now += timedelta(seconds=3)
+    assert await rate(world, 4.0, "k") == Recorded(first.interaction, duplicate=True)
+    for other in (rate(world, 4.5, "k"), record(world, "k")):
+        with pytest.raises(Conflict):
+            await other
+    assert await watches(world) == 1
+
+
+@pytest.mark.parametrize("rating", [0.0, 0.49, 5.1, -1.0, float("nan"), float("inf")])
+async def test_a_rating_out_of_bounds_is_refused(world: World, rating: float) -> None:
+    with pytest.raises(InvalidInput) as caught:
+        await rate(world, rating)
+    assert caught.value.field == "rating"
