@@ -92,6 +92,9 @@ class Settings(BaseSettings):
     popularity_refresh_seconds: float = Field(10.0, gt=0, description="Age of popularity.")
     state_recent: int = Field(200, ge=1, le=1000, description="Recent watches kept of a user.")
     sweep_grace_seconds: float = Field(3600, ge=0, description="How long retired versions stay.")
+    job_results_days: float = Field(
+        7.0, gt=0, description="How long the lists of a batch job are kept."
+    )
 
 
 def load(overrides: Mapping[str, str] | None = None) -> Settings:

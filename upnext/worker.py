@@ -20,7 +20,12 @@ from storage import bus
 from storage.postgres.changes import PostgresChanges
 from storage.postgres.engine import pool
 from storage.postgres.impressions import PostgresImpressions
+from storage.postgres.jobs import TASK
 from storage.postgres.outbox import PostgresOutbox
+from storage.queue import Queue
+from upnext.jobs.old_jobs import forget_old_jobs
+from upnext.jobs.queue_handlers import HANDLERS
+from upnext.jobs.queued import JobRunner
 from upnext.jobs.refresh import refresh
 from upnext.jobs.sweep import sweep
 
@@ -67,9 +72,10 @@ async def _until_told(settings: Settings) -> None:
 
 
 async def work(settings: Settings, engine: AsyncEngine, publisher: bus.Bus) -> None:
-    """Relay, refresh, sweep and prune until cancelled."""
+    """Relay, refresh, sweep, prune and do what is queued until cancelled."""
     outbox, changes = PostgresOutbox(engine), PostgresChanges(engine)
-    impressions = PostgresImpressions(engine)
+    impressions, jobs = PostgresImpressions(engine), JobRunner(settings, engine, HANDLERS)
+    queue = Queue(settings, {TASK: jobs.run})
 
     async def relay() -> None:
         while await outbox.relay(publisher):
@@ -90,6 +96,7 @@ async def work(settings: Settings, engine: AsyncEngine, publisher: bus.Bus) -> N
         await changes.prune(before)
         await outbox.prune(before)
         await impressions.prune(utc_now() - SERVED_KEPT)
+        await forget_old_jobs(settings, engine)
 
     async with asyncio.TaskGroup() as group:
         group.create_task(
@@ -98,6 +105,7 @@ async def work(settings: Settings, engine: AsyncEngine, publisher: bus.Bus) -> N
         group.create_task(repeat("sweep", sweep_versions, SWEEP_SECONDS))
         group.create_task(repeat("refreshing lists", refresh_lists, REFRESH_SECONDS))
         group.create_task(repeat("pruning", prune, SWEEP_SECONDS))
+        group.create_task(queue.work())
 
 
 def _leave_within(seconds: float, *, code: int) -> None:

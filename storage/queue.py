@@ -1,0 +1,158 @@
+"""The side of the queue that takes work out of it: procrastinate on PostgreSQL, by psycopg.
+
+`storage.postgres.queueing` puts work in.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
+
+import psycopg
+import structlog
+from procrastinate import App, PsycopgConnector, RetryDecision
+from procrastinate.exceptions import ConnectorException
+from procrastinate.jobs import Job
+from procrastinate.retry import BaseRetryStrategy
+from sqlalchemy import make_url
+
+from core.errors import SetupError, Unavailable
+from core.settings import Settings
+from storage.postgres.queueing import SCHEMA
+
+ASIDE = 4
+"""How much a worker does at a time; what has the same lock takes turns."""
+POLL_SECONDS = 5.0  # news of work comes by notice; this is for notices that were lost
+HEARTBEAT_SECONDS = 5.0
+AGAIN_SECONDS = 1.0
+STALLED_SECONDS = 20.0
+"""A worker without a sign of life for so long has ended: others take up its work."""
+CONNECT_SECONDS = 5.0
+LONGEST_WAIT_SECONDS = 300
+
+Task = Callable[[str], Awaitable[None]]
+"""Does the work for the thing of this id. `Unavailable`: it will be done again after a while."""
+
+_log = structlog.get_logger(__name__)
+
+# Its lines say in many words what ours say in few, each outage with a traceback.
+logging.getLogger("procrastinate").setLevel(logging.CRITICAL)
+logging.getLogger("psycopg.pool").setLevel(logging.CRITICAL)
+
+
+class Queue:
+    """Takes work out of the queue and has it done.
+
+    Work whose worker ends before it does is done again; so is what raises `Unavailable`, after
+    pauses that grow to five minutes. Anything else that a task raises ends its work.
+    """
+
+    def __init__(self, settings: Settings, tasks: Mapping[str, Task]) -> None:
+        """Nothing is opened before `work`. Raises `SetupError`: the URL cannot be used."""
+        self._connector = PsycopgConnector(
+            conninfo=libpq_url(settings.postgres_url),
+            kwargs={
+                "options": f"-c search_path={SCHEMA} -c jit=off",
+                "application_name": "upnext queue",
+                "connect_timeout": round(CONNECT_SECONDS),
+            },
+            min_size=1,
+            max_size=ASIDE,
+            timeout=CONNECT_SECONDS,
+        )
+        self._away = False
+        self._app = App(connector=self._connector)
+        for name, task in tasks.items():
+            self._app.task(name=name, queue="work", retry=_Again())(_named(task))
+
+    async def work(self) -> None:
+        """Do what is queued until cancelled, waiting for PostgreSQL whenever that is away.
+
+        What is under way at the end, or when PostgreSQL goes, is put back and done again.
+        """
+        while True:
+            try:
+                async with self._app.open_async():
+                    await self._connected()
+            except (ConnectorException, psycopg.Error) as error:
+                self._note_away(error)
+                await self._connector.close_async()  # one that could not be opened counts as open
+            else:  # the worker returns by itself when a connection of its own was lost
+                self._note_away(None)
+            await asyncio.sleep(AGAIN_SECONDS)
+
+    async def _connected(self) -> None:
+        """Work until a connection is lost. Raises `ConnectorException`."""
+        watching = asyncio.create_task(self._watch())
+        try:
+            await self._app.run_worker_async(
+                concurrency=ASIDE,
+                install_signal_handlers=False,
+                fetch_job_polling_interval=POLL_SECONDS,
+                update_heartbeat_interval=HEARTBEAT_SECONDS,
+                stalled_worker_timeout=STALLED_SECONDS,
+                shutdown_graceful_timeout=0,
+                delete_jobs="always",
+            )
+        finally:
+            watching.cancel()
+            with suppress(asyncio.CancelledError):
+                await watching
+
+    async def _watch(self) -> None:
+        """Put back the work of workers that have ended, every few seconds."""
+        while True:
+            try:
+                await self._recover()
+            except ConnectorException as error:
+                self._note_away(error)
+            await asyncio.sleep(HEARTBEAT_SECONDS)
+
+    async def _recover(self) -> None:
+        manager = self._app.job_manager
+        for job in await manager.get_stalled_jobs(seconds_since_heartbeat=STALLED_SECONDS):
+            await manager.retry_job(job)
+            _log.warning("Work is done again: its worker has ended.", work=job.task_kwargs)
+        await manager.prune_stalled_workers(STALLED_SECONDS)
+        if self._away:
+            _log.info("The dependency is back.", work="queue")
+        self._away = False
+
+    def _note_away(self, error: Exception | None) -> None:
+        if not self._away:
+            _log.warning("Waiting for a dependency.", work="queue", reason=str(error or "lost"))
+        self._away = True
+
+
+class _Again(BaseRetryStrategy):
+    """What is done again, and when."""
+
+    def get_retry_decision(self, *, exception: BaseException, job: Job) -> RetryDecision | None:
+        """See the base class: None ends the work."""
+        if isinstance(exception, asyncio.CancelledError):  # this worker is being stopped
+            return RetryDecision(retry_in={"seconds": 0})
+        if isinstance(exception, Unavailable):
+            seconds = min(2 ** min(job.attempts, 10), LONGEST_WAIT_SECONDS)
+            return RetryDecision(retry_in={"seconds": seconds})
+        return None
+
+
+def _named(task: Task) -> Callable[..., Awaitable[None]]:
+    """The task as the library calls it: with what was queued, by name."""
+
+    async def call(*, id: str) -> None:  # noqa: A002 - the name it was queued with
+        await task(id)
+
+    return call
+
+
+def libpq_url(url: str | None) -> str:
+    """A `postgresql://` URL as libpq wants it. Raises `SetupError`: there is none."""
+    if url is None:
+        raise SetupError("UPNEXT_POSTGRES_URL is not set: set it, or start with `upnext up`.")
+    parsed = make_url(url)
+    query = dict(parsed.query)
+    if "ssl" in query:
+        query["sslmode"] = query.pop("ssl")
+    plain = parsed.set(drivername="postgresql", query=query)
+    return plain.render_as_string(hide_password=False)

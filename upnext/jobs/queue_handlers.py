@@ -1,0 +1,10 @@
+"""Which function does which kind of job."""
+
+from collections.abc import Mapping
+from typing import Final
+
+from core.jobs import JobKind
+from upnext.jobs.batch_job import make_lists
+from upnext.jobs.queued import Handler
+
+HANDLERS: Final[Mapping[JobKind, Handler]] = {"batch": make_lists}

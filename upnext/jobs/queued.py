@@ -1,0 +1,117 @@
+"""A job from the queue, from its beginning to its end, however that comes."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+
+import structlog
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from core.clock import Clock, utc_now
+from core.errors import Unavailable, UpnextError
+from core.jobs import JobKind, JobProgress
+from core.settings import Settings
+from storage.job_status import GivenUp
+from storage.postgres.jobs import Begun, PostgresJobs
+
+TELL_SECONDS = 1.0
+GIVE_UP = timedelta(days=1)
+"""A job that has waited so long for a dependency fails."""
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass
+class Work:
+    """An attempt that is under way: what it works with, and what it says of itself meanwhile."""
+
+    settings: Settings
+    engine: AsyncEngine
+    jobs: PostgresJobs
+    begun: Begun
+    progress: JobProgress = field(default_factory=lambda: JobProgress(0.0, "beginning"))
+    counts: dict[str, Any] = field(default_factory=dict)
+
+    def tell(self, fraction: float, message: str, **counts: Any) -> None:  # noqa: ANN401 - JSON
+        """Let those who look know how far it is."""
+        self.progress = JobProgress(fraction, message)
+        self.counts |= counts
+
+
+Handler = Callable[[Work], Awaitable[None]]
+"""Does a job and says that it is done (`PostgresJobs.finish`).
+
+`Unavailable`: it will be done again. Another `UpnextError`: it has failed, the message says why.
+"""
+
+
+class JobRunner:
+    """Runs jobs of these kinds."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        engine: AsyncEngine,
+        handlers: Mapping[JobKind, Handler],
+        clock: Clock = utc_now,
+    ) -> None:
+        self._settings = settings
+        self._engine = engine
+        self._jobs = PostgresJobs(engine, clock)
+        self._handlers = handlers
+        self._clock = clock
+
+    async def run(self, job_id: str) -> None:
+        """One attempt at a job.
+
+        Raises:
+            Unavailable: a dependency is away: try again after a while.
+        """
+        begun = await self._jobs.begin(job_id)
+        if begun is None:  # it has ended, by another attempt or for good
+            return
+        said = log.bind(job=job_id, kind=begun.job.kind)
+        try:
+            await self._through(begun)
+            said.info("A job is done.")
+        except GivenUp as error:
+            said.warning("An attempt was given up.", reason=str(error))
+        except Unavailable as error:
+            await self._wait_for(begun, error)
+        except UpnextError as error:
+            said.warning("A job has failed.", reason=str(error))
+            await self._jobs.fail(begun, str(error))
+        except Exception as error:  # noqa: BLE001  (whatever it is, the job must end)
+            said.error("A job has failed.", exc_info=error)
+            await self._jobs.fail(begun, "It failed for a reason it does not know: see the log.")
+
+    async def _through(self, begun: Begun) -> None:
+        """Do the work, telling every second how far it is."""
+        work = Work(self._settings, self._engine, self._jobs, begun)
+        working = asyncio.ensure_future(self._handlers[begun.job.kind](work))
+        try:
+            while not (await asyncio.wait({working}, timeout=TELL_SECONDS))[0]:
+                await self._tell(work)
+            await working
+        finally:
+            working.cancel()
+            with suppress(asyncio.CancelledError, Exception):  # raised above, or not waited for
+                await working
+
+    async def _tell(self, work: Work) -> None:
+        try:
+            await self._jobs.report(work.begun, work.progress, work.counts)
+        except Unavailable as error:  # the next one tells it; the work need not end for it
+            log.warning("progress was not written", job=work.begun.job.id, reason=str(error))
+
+    async def _wait_for(self, begun: Begun, error: Unavailable) -> None:
+        """Have it begun again later, unless it has waited too long. Raises `error` again."""
+        if self._clock() - begun.job.created_at > GIVE_UP:
+            await self._jobs.fail(begun, f"It was tried for a day: {error}")
+            return
+        log.warning("A job waits for a dependency.", job=begun.job.id, reason=str(error))
+        await self._jobs.put_back(begun, f"waiting for {error.dependency}")
+        raise error
