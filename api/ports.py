@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Protocol
 from uuid import UUID
 
+from core.quota import Report, Settled
 from core.types import (
     AddCounts,
     Interaction,
@@ -102,4 +103,24 @@ class ModelRegistry(Protocol):
 
     async def rollback(self) -> Model:
         """Make the model live that was live before. Raises `Conflict`, `Unavailable`."""
+        ...
+
+
+class Ledger(Protocol):
+    """Counted answers, shared by all processes; each process has a ledger as its own borrower."""
+
+    async def settle(self, reports: Sequence[Report]) -> list[Settled]:
+        """Take reports and lend, one answer for each, as `core.quota.Window` does.
+
+        A report that failed may have been taken all the same; stating it again counts its answers
+        twice, never too few. Raises `Unavailable`.
+        """
+        ...
+
+    async def recall(self, key: str) -> None:
+        """Ask all borrowers to settle what they hold of `key`. Raises `Unavailable`."""
+        ...
+
+    async def recalled(self) -> list[str]:
+        """Keys recalled since the last call, by anyone; none at the first. Raises `Unavailable`."""
         ...

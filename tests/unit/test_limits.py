@@ -1,0 +1,148 @@
+"""Limits: what holds of any sixty seconds, however many processes a caller comes through."""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from api.auth import Principal
+from api.limits import Limiter, quotas
+from core.errors import RateLimited, Unavailable
+from core.quota import Quota, Window
+from core.settings import load
+from storage.memory.limits import Counts, MemoryLedger
+
+pytestmark = pytest.mark.unit
+ANN = Principal("ann", frozenset({"user"}))
+USER = Quota("user", 500)
+
+
+class Clock:
+    """Seconds that pass only when told, and processes that get their turn while they do."""
+
+    def __init__(self) -> None:
+        self.now = 1_000.0
+        self.turns: list[Callable[[], Any]] = []
+
+    def __call__(self) -> float:
+        return self.now
+
+    async def sleep(self, seconds: float) -> None:
+        """Let time pass; whoever runs beside gets a turn every 50 ms."""
+        until = self.now + seconds
+        while self.now < until:
+            self.now = min(until, self.now + 0.05)
+            for turn in self.turns:
+                await turn()
+            await settled()
+
+
+async def settled() -> None:
+    """Let the tasks that are under way go on."""
+    for _ in range(8):
+        await asyncio.sleep(0)
+
+
+class Fleet:
+    """Processes over one ledger, and every answer with its time."""
+
+    def __init__(self, processes: int, quota: Quota = USER, late: float = 0.0) -> None:
+        """`late`: how much later than after a window an answer may stop to count, in windows."""
+        self.clock = Clock()
+        self.counts = Counts(self.clock)
+        self.ledgers = [Counted(MemoryLedger(f"p{n}", self.counts)) for n in range(processes)]
+        self.limiters = [
+            Limiter(ledger, {"user": quota}, clock=self.clock, sleep=self.clock.sleep)
+            for ledger in self.ledgers
+        ]
+        self.clock.turns = [limiter.tick for limiter in self.limiters]
+        self.quota = quota
+        self.given: deque[float] = deque()
+        self.waited = 0
+        self.late = late
+
+    async def ask(self, process: int) -> bool:
+        """Whether an answer was given; what must hold of the last minute is checked."""
+        limiter = self.limiters[process]
+        try:
+            if limiter.take(ANN) is None:
+                self.waited += 1
+                await limiter.acquire(ANN)
+        except RateLimited as refused:
+            assert self.within(1.0 + self.late) >= self.quota.limit, "refused too early"
+            assert refused.retry_after >= 1
+            return False
+        self.given.append(self.clock.now)
+        assert self.within(1.0) <= self.quota.limit * 1.02, "given too many"
+        return True
+
+    def within(self, windows: float) -> int:
+        """Answers of the time that has just passed."""
+        since = self.clock.now - windows * self.quota.window_ms / 1000
+        return sum(1 for at in self.given if at > since)
+
+
+class Counted:
+    """A ledger that can be away, and counts its round trips."""
+
+    def __init__(self, ledger: MemoryLedger) -> None:
+        self._ledger = ledger
+        self.away = False
+        self.trips = 0
+
+    def __getattr__(self, name: str) -> Any:
+        async def call(*args: Any) -> Any:
+            self.trips += 1
+            await asyncio.sleep(0)
+            if self.away:
+                raise Unavailable("redis")
+            return await getattr(self._ledger, name)(*args)
+
+        return call
+
+
+async def test_at_full_speed_four_processes_give_500_to_510() -> None:
+    fleet = Fleet(4)
+    asked = 0
+    while await fleet.ask(asked % 4):
+        asked += 1
+        if asked == 400:
+            assert fleet.waited <= 40
+        if asked % 5 == 0:
+            await settled()
+    assert 500 <= len(fleet.given) <= 510
+
+
+async def test_at_nine_a_second_any_minute_has_500_to_510() -> None:
+    fleet = Fleet(4)
+    for asked in range(9 * 150):
+        await fleet.ask(asked % 4)
+        await settled()
+        await fleet.clock.sleep(1 / 9)
+    assert fleet.within(1.0) >= 500
+
+
+@settings(max_examples=40)
+@given(
+    steps=st.lists(
+        st.tuples(
+            st.integers(0, 2),
+            st.integers(1, 80),
+            st.sampled_from([0, 0, 0.01, 0.1, 0.3, 2, 20, 59.8, 60, 60.2]),
+        ),
+        max_size=40,
+    )
+)
+def test_any_pace_keeps_both_bounds(steps: list[tuple[int, int, float]]) -> None:
+    async def run() -> None:
+        fleet = Fleet(3, Quota("user", 200), late=1 / 200)
+        for process, burst, pause in steps:
+            for _ in range(burst):
+                await fleet.ask(process)
+            await fleet.clock.sleep(pause)
+
+    asyncio.run(run())
