@@ -1,26 +1,27 @@
 """How a list is made: candidates from all sources, then the re-ranker."""
 
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from itertools import compress
 from uuid import uuid4
 
-import numpy as np
-from numpy.typing import NDArray
+from msgspec import structs
 
-from api.moment import Moment
+from api.explaining import Explanations, explained, explained_popularity
+from api.gathered import Gathered, asker_of, gathered
+from api.moment import NOTHING_EXPLAINED, Moment
 from core.types import (
+    NO_FILTERS,
     Candidate,
     Filters,
     ListType,
     Ranked,
+    Source,
     UserId,
     UserState,
-    VideoColumns,
     VideoId,
 )
-from embeddings.user_encoder import user_vector
-from ranking.features import Asker
 from ranking.rank import rank
-from retrieval.hash_index import UNKNOWN
 from retrieval.nearest import Nearest
 from retrieval.new import New
 from retrieval.popular import Popular
@@ -44,20 +45,7 @@ class Made:
     items: tuple[Ranked, ...]
     left_out: frozenset[str] = frozenset()
     recommendation_id: str = field(default_factory=lambda: uuid4().hex)
-
-
-@dataclass(frozen=True, slots=True)
-class Gathered:
-    """Candidates for a user's own list and all that ranking reads of them.
-
-    `columns` and `vectors`, float32 (n, d), are in the order of the n `candidates`.
-    """
-
-    candidates: list[Candidate]
-    columns: VideoColumns
-    vectors: NDArray[np.float32]
-    asker: Asker
-    left_out: frozenset[str]
+    explanations: Explanations = field(default_factory=lambda: NOTHING_EXPLAINED)
 
 
 class Maker:
@@ -73,72 +61,108 @@ class Maker:
         state: UserState | None,
         moment: Moment,
         limit: int = LONGEST_LIST,
+        *,
+        filters: Filters = NO_FILTERS,
+        explain: bool = False,
     ) -> Made:
         """A user's own list; for one without history the cold-start list.
 
         The first of 100 are the same whatever the `limit`.
         """
-        found = await self.gather(user_id, state, moment)
-        ranked = rank(
-            found.candidates,
-            found.columns,
-            vectors=found.vectors,
-            asker=found.asker,
-            config=moment.config,
-            model_weights=moment.live.weights if moment.live else None,
-            limit=limit,
-        )
-        return Made(tuple(ranked), found.left_out)
+        found = await self.gather(user_id, state, moment, filters)
+        return _ranked(found, state, moment, limit=limit, explain=explain)
 
-    async def gather(self, user_id: UserId, state: UserState | None, moment: Moment) -> Gathered:
+    async def gather(
+        self,
+        user_id: UserId,
+        state: UserState | None,
+        moment: Moment,
+        filters: Filters = NO_FILTERS,
+    ) -> Gathered:
         """Candidates for a user's own list, not ranked yet."""
-        vector = _user_vector(state, moment)
-        found = await self._retriever.find(_query(state, moment, vector))
-        snapshot = moment.snapshot
-        columns = snapshot.columns(snapshot.rows([entry.video_id for entry in found.candidates]))
-        watched = snapshot.rows([watch.video_id for watch in state.recent] if state else [])
-        return Gathered(
-            candidates=found.candidates,
-            columns=columns,
-            vectors=_vectors(columns.hashes, moment),
-            asker=Asker(
-                user_id=user_id,
-                vector=vector,
-                watched_genres=snapshot.columns(watched[watched != UNKNOWN]).genres,
-                version=moment.version,
-                now=moment.now,
-            ),
-            left_out=_left_out(found),
+        asker = asker_of(user_id, state, moment)
+        query = Query(
+            snapshot=moment.snapshot,
+            now=moment.now,
+            wanted=moment.config.candidates,
+            state=state,
+            user_vector=asker.vector,
+            live=moment.live,
+            filters=filters,
         )
+        found = await self._retriever.find(query)
+        return gathered(found.candidates, asker, moment, _left_out(found))
 
-    async def listing(self, list_type: ListType, state: UserState | None, moment: Moment) -> Made:
+    async def listing(
+        self,
+        list_type: ListType,
+        state: UserState | None,
+        moment: Moment,
+        *,
+        filters: Filters = NO_FILTERS,
+        explain: bool = False,
+    ) -> Made:
         """`trending`, `popular` or `new` as they are, less what the user has watched.
 
         The score of such an entry is the video's popularity.
         """
         name = "popular" if list_type == "personalized" else list_type
-        found = await self._retriever.listing(name, _query(state, moment, None))
-        first = found.candidates[:LONGEST_LIST]
-        rows = moment.snapshot.rows([entry.video_id for entry in first])
-        ranked = [
-            Ranked(entry.video_id, entry.source, moment.snapshot.popularity_of(row))
-            for entry, row in zip(first, rows.tolist(), strict=True)
-        ]
-        return Made(tuple(ranked), _left_out(found))
+        query = Query(moment.snapshot, moment.now, state=state, filters=filters)
+        found = await self._retriever.listing(name, query)
+        ranked = _by_popularity(found.candidates[:LONGEST_LIST], moment)
+        told = explained_popularity(ranked, state, moment) if explain else NOTHING_EXPLAINED
+        return Made(ranked, _left_out(found), explanations=told)
 
-    async def like(self, video_id: VideoId, moment: Moment) -> Made:
-        """Videos like one of the snapshot; the score is the likeness that `SimilarVideos` gives."""
+    async def like(
+        self,
+        video_id: VideoId,
+        moment: Moment,
+        *,
+        state: UserState | None = None,
+        filters: Filters = NO_FILTERS,
+    ) -> Made:
+        """Videos like one of the snapshot; the score is the likeness that `SimilarVideos` gives.
+
+        None that `state` says was watched.
+        """
         query = Query(
             snapshot=moment.snapshot,
             now=moment.now,
+            state=state,
             live=moment.live,
-            filters=Filters(exclude=frozenset({video_id})),
+            filters=structs.replace(filters, exclude=filters.exclude | {video_id}),
         )
         found: Retrieved = await self._similar.find(video_id, query)
         ranked = [
             Ranked(entry.video_id, entry.source, entry.similarity) for entry in found.candidates
         ]
         return Made(tuple(ranked), _left_out(found))
+
+    def ordered(
+        self,
+        user_id: UserId,
+        state: UserState | None,
+        moment: Moment,
+        candidates: Sequence[VideoId],
+        *,
+        explain: bool = False,
+    ) -> Made:
+        """The caller's own candidates, each once, in the order of a user's own list.
+
+        What is unknown, watched or not eligible is left out. A video is credited to `nearest` when
+        the live version has it and the user a vector, else to `popular`: by that it is placed.
+        """
+        rows = moment.snapshot.rows(candidates)
+        may = Query(moment.snapshot, moment.now, state=state).allows(rows)
+        allowed = list(compress(candidates, may.tolist()))
+        found = gathered(
+            [Candidate(id_, "popular") for id_ in allowed], asker_of(user_id, state, moment), moment
+        )
+        if found.asker.vector is not None:
+            with_vector = (found.vectors != 0).any(axis=1)
+            sources: list[Source] = ["nearest" if has else "popular" for has in with_vector]
+            found = replace(found, candidates=list(map(Candidate, allowed, sources)))
+        return _ranked(found, state, moment, limit=LONGEST_LIST, explain=explain)
 
 
 def maker_over(search: VectorSearch, *, deadline_seconds: float) -> Maker:
@@ -153,32 +177,28 @@ def maker_over(search: VectorSearch, *, deadline_seconds: float) -> Maker:
     )
 
 
-def _user_vector(state: UserState | None, moment: Moment) -> NDArray[np.float32] | None:
-    if state is None or moment.live is None or not state.recent:
-        return None
-    return user_vector(moment.live.encoder, state.recent, moment.live.items)
-
-
-def _query(state: UserState | None, moment: Moment, vector: NDArray[np.float32] | None) -> Query:
-    return Query(
-        snapshot=moment.snapshot,
-        now=moment.now,
-        wanted=moment.config.candidates,
-        state=state,
-        user_vector=vector,
-        live=moment.live,
+def _ranked(
+    found: Gathered, state: UserState | None, moment: Moment, *, limit: int, explain: bool
+) -> Made:
+    ranked = rank(
+        found.candidates,
+        found.columns,
+        vectors=found.vectors,
+        asker=found.asker,
+        config=moment.config,
+        model_weights=moment.model_weights,
+        limit=limit,
     )
+    told = explained(ranked, found, state, moment) if explain else NOTHING_EXPLAINED
+    return Made(tuple(ranked), found.left_out, explanations=told)
 
 
-def _vectors(hashes: NDArray[np.uint64], moment: Moment) -> NDArray[np.float32]:
-    """Vectors of the candidates, float32 (n, d), zeros for those without one.
-
-    Taken from the mapped files for all of them alike, so that a score does not depend on which
-    source found the video.
-    """
-    if moment.live is None:
-        return np.zeros((len(hashes), 1), dtype=np.float32)
-    return moment.live.items.at(hashes)[0]
+def _by_popularity(entries: Sequence[Candidate], moment: Moment) -> tuple[Ranked, ...]:
+    rows = moment.snapshot.rows([entry.video_id for entry in entries])
+    return tuple(
+        Ranked(entry.video_id, entry.source, moment.snapshot.popularity_of(row))
+        for entry, row in zip(entries, rows.tolist(), strict=True)
+    )
 
 
 def _left_out(found: Retrieved) -> frozenset[str]:

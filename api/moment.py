@@ -1,16 +1,20 @@
 """What is in force as a request begins; it is taken once and kept to the request's end."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 import numpy as np
+from msgspec import UNSET, UnsetType
 
 from api.schemas import Recommended
-from core.types import Ranked, RankingConfig, VideoId
+from core.types import Explanation, Ranked, RankingConfig, VideoId, Weights
+from ranking.explain import DECIMALS
 from retrieval.hash_index import UNKNOWN
 from retrieval.live import LiveHandle
 from retrieval.snapshot import Snapshot
+
+NOTHING_EXPLAINED: Mapping[VideoId, Explanation] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +23,7 @@ class Moment:
 
     `loaded` is false until the catalogue was read: then there is nothing to check lists by.
     `live_missing` is the dependency for want of which the live version is not what is used here.
+    `earlier` are the other versions that are open, the latest first.
     """
 
     live: LiveHandle | None
@@ -27,11 +32,17 @@ class Moment:
     now: datetime
     loaded: bool
     live_missing: str | None = None
+    earlier: tuple[LiveHandle, ...] = ()
 
     @property
     def version(self) -> str | None:
         """The live version's name."""
         return self.live.version if self.live else None
+
+    @property
+    def model_weights(self) -> Weights | None:
+        """The live version's own weights."""
+        return self.live.weights if self.live else None
 
     @property
     def without(self) -> frozenset[str]:
@@ -50,14 +61,19 @@ class Moment:
         """How many videos of the catalogue may be shown now."""
         return int(np.count_nonzero(self.snapshot.eligible(self.now)))
 
-    def shown(self, ranked: Sequence[Ranked]) -> tuple[Recommended, ...]:
+    def shown(
+        self,
+        ranked: Sequence[Ranked],
+        explanations: Mapping[VideoId, Explanation] = NOTHING_EXPLAINED,
+    ) -> tuple[Recommended, ...]:
         """Videos as answers show them; of one the catalogue lacks there is only the id to show."""
         rows = self.snapshot.rows([entry.video_id for entry in ranked])
         return tuple(
-            self._shown(entry, row) for entry, row in zip(ranked, rows.tolist(), strict=True)
+            self._shown(entry, row, explanations.get(entry.video_id, UNSET))
+            for entry, row in zip(ranked, rows.tolist(), strict=True)
         )
 
-    def _shown(self, entry: Ranked, row: int) -> Recommended:
+    def _shown(self, entry: Ranked, row: int, explanation: Explanation | UnsetType) -> Recommended:
         if row == UNKNOWN:
             return _bare(entry)
         genres = self.snapshot.genres(row)
@@ -67,8 +83,9 @@ class Moment:
             genre=genres[0] if genres else None,
             genres=genres,
             popularity_score=round(self.snapshot.popularity_of(row), 4),
-            score=_score(entry),
+            score=shown_score(entry),
             source=entry.source,
+            explanation=explanation,
         )
 
 
@@ -79,11 +96,11 @@ def _bare(entry: Ranked) -> Recommended:
         genre=None,
         genres=(),
         popularity_score=0.0,
-        score=_score(entry),
+        score=shown_score(entry),
         source=entry.source,
     )
 
 
-def _score(entry: Ranked) -> float:
+def shown_score(entry: Ranked) -> float:
     """The score as a kept list has it, so that a list shows the same ones from first to last."""
-    return round(float(np.float32(entry.score)), 6)
+    return round(float(np.float32(entry.score)), DECIMALS)

@@ -5,7 +5,16 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
-from core.types import DataSpan, ListType, Model, ModelStatus, ModelType, Progress, Source
+from core.types import (
+    DataSpan,
+    Explanation,
+    ListType,
+    Model,
+    ModelStatus,
+    ModelType,
+    Progress,
+    Source,
+)
 from ingest.checks import HIGHEST_RATING, LONGEST_SECONDS, LOWEST_RATING
 
 # The last group is for Python, whose `$` also matches before a newline at the end.
@@ -15,7 +24,7 @@ TextId = Annotated[str, msgspec.Meta(pattern=ID_PATTERN, description="An id, as 
 
 
 class Recommended(msgspec.Struct, frozen=True, kw_only=True):
-    """One video of a list. `genre` is the first of `genres`."""
+    """One video of a list. `genre` is the first of `genres`; `explanation` comes when asked for."""
 
     content_id: str
     title: str
@@ -24,6 +33,7 @@ class Recommended(msgspec.Struct, frozen=True, kw_only=True):
     popularity_score: float
     score: float
     source: Source
+    explanation: Explanation | msgspec.UnsetType = msgspec.UNSET
 
 
 class ListMetadata(msgspec.Struct, frozen=True, kw_only=True):

@@ -145,6 +145,24 @@ class Ranked(msgspec.Struct, frozen=True, gc=False):
     score: float
 
 
+class Term(msgspec.Struct, frozen=True):
+    """One feature of a score: `contribution` is its `value`, 0..1, times its `weight`."""
+
+    value: float
+    weight: float
+    contribution: float
+
+
+class Explanation(msgspec.Struct, frozen=True):
+    """Why a video has its score: `terms` by feature, whose contributions add up to it.
+
+    `because` is the watched video nearest to this one, None where none is near.
+    """
+
+    terms: dict[str, Term]
+    because: VideoId | None
+
+
 @dataclass(frozen=True, slots=True)
 class VideoColumns:
     """Facts of n candidate videos as arrays, in the candidates' order.
@@ -273,7 +291,8 @@ class AddCounts(msgspec.Struct, frozen=True):
 
 
 class ChangeCursor(msgspec.Struct, frozen=True):
-    """How far a reader of changes has come."""
+    """How far a reader of changes has come; `ahead` are ids after that which it had already."""
 
     transaction: int = 0
     id: int = 0
+    ahead: frozenset[int] = frozenset()

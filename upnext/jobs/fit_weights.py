@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from api.maker import Gathered, Maker, maker_over
+from api.gathered import Gathered
+from api.maker import Maker, maker_over
 from api.moment import Moment
 from api.page_search import PageSearch
 from core.types import RankingConfig, VideoId, Weights
