@@ -101,7 +101,7 @@ async def _report(engine: AsyncEngine) -> None:
 
 async def _queries(connection: AsyncConnection) -> list[tuple[str, TextClause, Values]]:
     keys = await connection.scalar(BATCH)
-    place = (await connection.execute(PLACE)).one()._asdict()
+    place = (await connection.execute(PLACE)).one()._asdict() | {"ahead": []}
     return [
         ("A user's state (on a miss of the cache)", users.STATES, {"user_ids": ["u42"]}),
         (

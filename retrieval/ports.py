@@ -45,7 +45,7 @@ class CatalogueReader(Protocol):
 
 
 class ChangeReader(Protocol):
-    """News to the replicas, in commit order."""
+    """News to the replicas; what it is about is read again, so its order does not matter."""
 
     async def end(self) -> ChangeCursor:
         """A cursor after which nothing that is committed later can be missed."""

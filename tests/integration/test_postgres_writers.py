@@ -102,18 +102,27 @@ async def test_catalogue_writers_with_the_same_ids_never_deadlock(engine: AsyncE
 
 
 async def test_a_change_never_turns_up_behind_a_reader(engine: AsyncEngine) -> None:
-    """The older transaction commits last: until then the younger one's change waits too."""
-    changes = PostgresChanges(engine)
+    """The older transaction commits last: the younger one's change comes first, each comes once."""
+    videos, changes = PostgresVideos(engine), PostgresChanges(engine)
+    younger, last = Change("video", ("younger",)), Change("video", ("last",))
     start = await changes.end()
     async with transaction(engine) as older:
         await note(older, Change("video", ("older",)))
-        await PostgresVideos(engine).upsert_many([Video(id=VideoId("younger"), title="Younger")])
-        assert await changes.read(start) == ([], start)
+        await videos.upsert_many([Video(id=VideoId("younger"), title="Younger")])
+        found, place = await changes.read(start)
+        assert found == [younger]
+        assert (place.transaction, place.id, len(place.ahead)) == (start.transaction, start.id, 1)
+        assert await changes.read(place) == ([], place)
+        await videos.upsert_many([Video(id=VideoId("last"), title="Last")])
+        found, both = await changes.read(place)
+        assert found == [last]
+        assert await changes.read(start) == ([younger, last], both)
         later = await changes.end()
-    found, cursor = await read_changes(changes, start, 2)
-    assert [change.keys for change in found] == [("older",), ("younger",)]
-    assert (await read_changes(changes, later, 2))[0] == found
+    found, cursor = await read_changes(changes, both, 1)
+    assert found == [Change("video", ("older",))]
     assert await changes.read(cursor) == ([], cursor)
+    everything = [Change("video", ("older",)), younger, last]
+    assert (await read_changes(changes, later, 3))[0] == everything
 
 
 async def test_a_reader_that_missed_news_is_told_of_everything(engine: AsyncEngine) -> None:
