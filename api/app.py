@@ -18,6 +18,8 @@ from api.forgetting import Forgetting
 from api.health import HealthCheck
 from api.http import application
 from api.impressions import Impressions
+from api.jobs import Jobs
+from api.limits import Limiter, quotas
 from api.list_cache import ListCache
 from api.maker import maker_over
 from api.moment import Moment
@@ -108,10 +110,12 @@ async def services(settings: Settings) -> AsyncIterator[Services]:
         search = _search(settings, stores.search, memory.live)
         forgetting = Forgetting(stores.cache)
         impressions = Impressions(stores.impressions, writer=replica)
+        limiter = Limiter(stores.limits, quotas(settings))
         tasks = [
             asyncio.create_task(memory.follower.run()),
             asyncio.create_task(forgetting.run()),
             asyncio.create_task(impressions.run()),
+            asyncio.create_task(limiter.run()),
         ]
         try:
             await memory.settle()
@@ -122,11 +126,15 @@ async def services(settings: Settings) -> AsyncIterator[Services]:
                 search=search,
                 forgetting=forgetting,
                 impressions=impressions,
+                limiter=limiter,
             )
         finally:
             for task in tasks:
                 task.cancel()
             await asyncio.wait(tasks)
+            with suppress(TimeoutError):  # then what it holds counts as given
+                async with asyncio.timeout(LEAVE_SECONDS):
+                    await limiter.close()
             with suppress(Unavailable, TimeoutError):  # then it is forgotten a little later
                 async with asyncio.timeout(LEAVE_SECONDS):
                     await impressions.flush()
@@ -191,6 +199,7 @@ def _services(
     search: VectorSearch,
     forgetting: Forgetting,
     impressions: Impressions,
+    limiter: Limiter,
 ) -> Services:
     states = States(store=stores.states, cache=stores.cache, recent=settings.state_recent)
     return Services(
@@ -220,7 +229,9 @@ def _services(
             lacking=stores.replicas.lacking,
             prepare=_warming(settings, stores, memory).prepare,
         ),
+        jobs=Jobs(stores.jobs, stores.artifacts),
         health=HealthCheck(stores.probes),
+        limiter=limiter,
         live=memory.live,
         ready=memory.follower.loaded.is_set,
     )

@@ -10,10 +10,10 @@ from litestar.exceptions import HTTPException
 
 from api import openapi
 from api.auth import Principal, TokenVerifier
-from api.guards import caller
+from api.guards import caller, send_limit
 from api.problems import on_fault, on_http_error, on_our_error
 from api.request_id import send_request_id
-from api.routes import batch, health, models, recs, stats, users, videos, watching
+from api.routes import batch, health, jobs, models, recs, stats, users, videos, watching
 from api.services import Services
 from api.strict import only_what_is_read
 from core.errors import UpnextError
@@ -41,6 +41,7 @@ def application(compose: Compose, verifier: TokenVerifier) -> Litestar:
             *batch.HANDLERS,
             *models.HANDLERS,
             *stats.HANDLERS,
+            *jobs.HANDLERS,
             *health.HANDLERS,
             openapi.document,
             openapi.page_assets(),
@@ -51,7 +52,7 @@ def application(compose: Compose, verifier: TokenVerifier) -> Litestar:
             "caller": Provide(_caller, sync_to_thread=False),
         },
         before_request=only_what_is_read,
-        before_send=[send_request_id],
+        before_send=[send_request_id, send_limit],
         exception_handlers={
             UpnextError: on_our_error,
             HTTPException: on_http_error,

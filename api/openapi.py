@@ -99,6 +99,7 @@ def config() -> OpenAPIConfig:
         tags=[
             Tag(name="lists", description="Recommendations."),
             Tag(name="watching", description="What users watch."),
+            Tag(name="jobs", description="Work that takes a while."),
             Tag(name="models", description="Versions: which there are, which one is live."),
             Tag(name="configuration", description="How lists are ranked, and what came of it."),
             Tag(name="health", description="Open to everyone."),

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from api.batch_pages import BatchPages
 from api.health import HealthCheck
 from api.impressions import Impressions
+from api.jobs import Jobs
+from api.limits import Limiter
 from api.ports import ModelRegistry
 from api.promotion import Promotion
 from api.recommender import Recommender
@@ -28,6 +30,8 @@ class Services:
     statistics: Statistics
     models: ModelRegistry
     promotion: Promotion
+    jobs: Jobs
     health: HealthCheck
+    limiter: Limiter
     live: LiveModel
     ready: Callable[[], bool]

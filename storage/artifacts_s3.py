@@ -58,6 +58,16 @@ class S3Artifacts:
         name = self._prefix + key
         self._reading.download_file(self._bucket, name, str(path), Config=DOWNLOAD)
 
+    def hand_out(self, key: str, seconds: int) -> str:
+        """See `api.jobs.ResultStore.hand_out`: a presigned URL."""
+        wanted = {"Bucket": self._bucket, "Key": self._prefix + key}
+        with _mapped(key):
+            self._reading.head_object(Bucket=wanted["Bucket"], Key=wanted["Key"])
+            url: str = self._reading.generate_presigned_url(
+                "get_object", Params=wanted, ExpiresIn=seconds
+            )
+        return url
+
     def keys(self, prefix: str) -> list[str]:
         """See `ArtifactStore.keys`."""
         pages = self._reading.get_paginator("list_objects_v2")

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from uuid import uuid4
 
 from core.clock import utc_now
 from core.errors import SetupError
@@ -18,12 +19,14 @@ from storage.postgres.changes import PostgresChanges
 from storage.postgres.configs import PostgresConfigs
 from storage.postgres.impressions import PostgresImpressions
 from storage.postgres.interactions import PostgresInteractions
+from storage.postgres.jobs import PostgresJobs
 from storage.postgres.models import PostgresModels
 from storage.postgres.ping import ping as ping_postgres
 from storage.postgres.replicas import PostgresReplicas
 from storage.postgres.users import PostgresUsers
 from storage.postgres.videos import PostgresVideos
 from storage.redis import client as redis
+from storage.redis.limits import RedisLedger
 from storage.redis.users import RedisUserCache
 
 
@@ -45,8 +48,10 @@ class Stores:
     changes: PostgresChanges
     replicas: PostgresReplicas
     cache: RedisUserCache
+    limits: RedisLedger
     search: MilvusSearch
     artifacts: Artifacts
+    jobs: PostgresJobs
     probes: Mapping[str, Callable[[], Awaitable[None]]]
 
 
@@ -91,8 +96,10 @@ async def connected(settings: Settings) -> AsyncIterator[Stores]:
             changes=PostgresChanges(engine),
             replicas=PostgresReplicas(engine),
             cache=RedisUserCache(client),
+            limits=RedisLedger(client, uuid4().hex[:12]),
             search=search,
             artifacts=artifacts,
+            jobs=PostgresJobs(engine, utc_now),
             probes={
                 "postgres": lambda: ping_postgres(connections),
                 "redis": lambda: redis.ping(client),

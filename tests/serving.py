@@ -14,6 +14,8 @@ from api.batch_pages import BatchPages
 from api.forgetting import Forgetting
 from api.health import HealthCheck
 from api.impressions import Impressions
+from api.jobs import Jobs
+from api.limits import Limiter
 from api.list_cache import ListCache
 from api.maker import Maker
 from api.moment import Moment
@@ -24,6 +26,7 @@ from api.states import States
 from api.stats import Statistics
 from api.watching import Watching
 from core.errors import Conflict, ModelNotFound, Unavailable
+from core.quota import Quota
 from core.types import (
     Interaction,
     Model,
@@ -42,9 +45,12 @@ from retrieval.retriever import Retriever
 from retrieval.similar import Similar
 from retrieval.similar_videos import SimilarVideos
 from retrieval.trending import Trending
+from storage.memory.files import MemoryFiles
 from storage.memory.history import MemoryHistory
 from storage.memory.impressions import MemoryImpressions
 from storage.memory.index import MemorySearch
+from storage.memory.jobs import MemoryJobs
+from storage.memory.limits import Counts, MemoryLedger
 from storage.memory.users import MemoryUserCache
 from storage.memory.videos import MemoryVideos
 from tests.catalogues import NOW, catalogue_of, counted, indexed, random_vectors, video
@@ -140,6 +146,7 @@ class World:
     loaded: bool = True
     ready: bool = True
     config: RankingConfig = field(default_factory=RankingConfig)
+    user_quota: Quota = Quota("user", 500)
 
     def __post_init__(self) -> None:
         self.videos = [video(name, GENRES[row % 3], age_days=row) for row, name in enumerate(NAMES)]
@@ -158,8 +165,13 @@ class World:
         self.impressions = Impressions(self.impression_store, writer="w", clock=self.clock)
         self.registry = Registry()
         self.models: Any = Breakable("postgres", self.registry)
+        self.job_store = MemoryJobs(self.clock)
+        self.jobs: Any = Breakable("postgres", self.job_store)
+        self.files = MemoryFiles()
         self.video_store: Any = Breakable("postgres", MemoryVideos())
         self.recommender = self._recommender()
+        self.counts = Counts()
+        self.limiter = Limiter(MemoryLedger("w", self.counts), {"user": self.user_quota})
         self.forgetting = Forgetting(self.cache)
         self.watching = Watching(
             interactions=self.history,
@@ -233,7 +245,9 @@ class World:
             statistics=Statistics(self.impression_store, clock=self.clock),
             models=self.models,
             promotion=Promotion(self.models, self.index.collections),
+            jobs=Jobs(self.jobs, self.files),
             health=HealthCheck({"redis": answers}, keep_seconds=0),
+            limiter=self.limiter,
             live=self.live,
             ready=lambda: self.ready,
         )

@@ -30,7 +30,7 @@ class Begun(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class PostgresJobs:
-    """`api.ports.JobStore`, and what the worker needs. Every method raises `Unavailable`."""
+    """`api.jobs.JobStore`, and what the worker needs. Every method raises `Unavailable`."""
 
     def __init__(self, engine: AsyncEngine, clock: Clock) -> None:
         self._engine = engine
