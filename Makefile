@@ -12,7 +12,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 INSTALL := $(PIP) install --quiet --constraint requirements.lock $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX))
 
 .DEFAULT_GOAL := help
-.PHONY: help run test soak check format lock bench clean
+.PHONY: help run test soak check format openapi lock bench clean
 
 help:  ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -37,6 +37,9 @@ check: $(VENV)/.dev  ## Lint, format, types, import rules, container files
 format: $(VENV)/.dev  ## Format the code and mend what the linter can mend
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
+
+openapi: $(VENV)/.dev  ## Write contracts/openapi.json anew, after a change of the contract
+	@$(BIN)/python -m tests.contract_http.snapshot
 
 bench: $(VENV)/.bench  ## Measure the service: starts one, loads it, prints figures
 	@$(BIN)/python -m bench
