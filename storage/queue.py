@@ -23,9 +23,9 @@ from storage.postgres.queueing import SCHEMA
 ASIDE = 4
 """How much a worker does at a time; what has the same lock takes turns."""
 POLL_SECONDS = 5.0  # news of work comes by notice; this is for notices that were lost
-HEARTBEAT_SECONDS = 5.0
+HEARTBEAT_SECONDS = 3.0
 AGAIN_SECONDS = 1.0
-STALLED_SECONDS = 20.0
+STALLED_SECONDS = 12.0
 """A worker without a sign of life for so long has ended: others take up its work."""
 CONNECT_SECONDS = 5.0
 LONGEST_WAIT_SECONDS = 300
