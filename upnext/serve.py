@@ -2,11 +2,13 @@
 
 import errno
 import multiprocessing
+import resource
 import signal
 import socket
 from typing import Any
 
 from granian.constants import Interfaces, Loops
+from granian.http import HTTP1Settings
 from granian.log import LogLevels
 from granian.server import Server
 
@@ -15,6 +17,16 @@ from core.settings import Settings
 from storage.embedded.privilege import die_with_parent
 
 DRAIN_SECONDS = 3
+BACKLOG = 4096
+"""Connections that may wait to be accepted; Linux allows no more."""
+CLIENTS = 8192
+"""Connections that a worker keeps, idle ones included: with granian's own 512 a few idle gateways
+would keep everybody else out."""
+OTHER_FILES = 512
+"""Of a worker: connections to stores, mapped files, sockets of the event loop."""
+IDLE_MILLISECONDS = 75_000
+"""How long a connection may be idle or a head incomplete. More than the minute after which load
+balancers give a connection up: who closes first must not be the one that is asked."""
 
 
 def run(settings: Settings) -> None:
@@ -34,10 +46,27 @@ def run(settings: Settings) -> None:
         interface=Interfaces.ASGI,
         loop=Loops.uvloop,
         workers=settings.workers,
+        backlog=BACKLOG,
+        backpressure=clients(),
+        http1_settings=HTTP1Settings(header_read_timeout=IDLE_MILLISECONDS),
         workers_kill_timeout=DRAIN_SECONDS,
         respawn_failed_workers=True,
         log_level=LogLevels(settings.log_level),
     ).serve()
+
+
+def clients() -> int:
+    """How many connections a worker may keep: `CLIENTS`, or what the limit on open files allows.
+
+    That limit is raised as far as needed and allowed, for this process and its workers.
+    """
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = CLIENTS + OTHER_FILES
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        soft = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    most = wanted if soft == resource.RLIM_INFINITY else soft
+    return max(1, min(CLIENTS, most - OTHER_FILES))
 
 
 def application() -> Any:  # noqa: ANN401 - an ASGI application, whichever it is
