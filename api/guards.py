@@ -78,12 +78,13 @@ RULES: Mapping[Action, Rule] = {
 
 
 def may(action: Action) -> Guard:
-    """The guard of a route: a valid token, and roles that allow `action`."""
+    """The guard of a route: a valid token, an answer left, and roles that allow `action`."""
     rule = RULES[action]
 
     async def guard(connection: Connection, _: BaseRouteHandler) -> None:
         principal = _principal(connection)
         connection.scope["state"][_CALLER] = principal
+        await connection.app.state.services.limiter.count(principal, connection.scope["state"])
         if not rule.allows(principal, connection.path_params.get("user_id")):
             raise Forbidden("The roles of this token do not allow that.")
 

@@ -10,7 +10,8 @@ from litestar.exceptions import HTTPException
 
 from api import openapi
 from api.auth import Principal, TokenVerifier
-from api.guards import caller, send_limit
+from api.guards import caller
+from api.limits import send_limit
 from api.problems import on_fault, on_http_error, on_our_error
 from api.request_id import send_request_id
 from api.routes import batch, health, jobs, models, recs, stats, users, videos, watching

@@ -13,6 +13,9 @@ from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Mapping
 from itertools import islice
 from time import monotonic
+from typing import Any
+
+from litestar.types import Message, Scope
 
 from api.auth import Principal, Role
 from api.limit_account import Account, Verdict
@@ -28,6 +31,7 @@ PAUSES = (0.01, 0.02, 0.04, 0.08, 0.16, 0.16)
 REFUSED_SECONDS = 1.0
 SWEPT = 256  # at most, in one round
 MOST_ACCOUNTS = 100_000
+_VERDICT = "limit"
 UNLIMITED = Verdict(0, 0, 0)
 
 
@@ -94,10 +98,18 @@ class Limiter:
             await self._sleep(pause)
         return verdict
 
-    def refusal(self, principal: Principal, error: RateLimited) -> Verdict:
-        """What a refusal says beside its `Retry-After`."""
-        quota = self._quota(principal.roles)
-        return Verdict(quota.limit if quota else 0, 0, error.retry_after)
+    async def count(self, principal: Principal, state: dict[str, Any]) -> None:
+        """Count the answer of a request, whatever it will be; `send_limit` reads its `state`.
+
+        Raises:
+            RateLimited: it is refused.
+        """
+        try:
+            state[_VERDICT] = self.take(principal) or await self.acquire(principal)
+        except RateLimited as error:
+            quota = self._quota(principal.roles)
+            state[_VERDICT] = Verdict(quota.limit if quota else 0, 0, error.retry_after)
+            raise
 
     async def run(self) -> None:
         """Give back what others want and what nobody uses, until cancelled."""
@@ -181,6 +193,14 @@ class Limiter:
             del accounts[account.sub]
         else:
             accounts.move_to_end(account.sub)
+
+
+async def send_limit(message: Message, scope: Scope) -> None:
+    """Put on every limited answer how many are left."""
+    if message["type"] == "http.response.start":
+        verdict: Verdict | None = scope["state"].get(_VERDICT)
+        if verdict is not None:
+            message["headers"] = [*message["headers"], *verdict.headers]
 
 
 def quotas(settings: Settings) -> dict[Role, Quota]:

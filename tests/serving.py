@@ -146,7 +146,7 @@ class World:
     loaded: bool = True
     ready: bool = True
     config: RankingConfig = field(default_factory=RankingConfig)
-    user_quota: Quota = Quota("user", 500)
+    user_limit: int = 500
 
     def __post_init__(self) -> None:
         self.videos = [video(name, GENRES[row % 3], age_days=row) for row, name in enumerate(NAMES)]
@@ -171,7 +171,9 @@ class World:
         self.video_store: Any = Breakable("postgres", MemoryVideos())
         self.recommender = self._recommender()
         self.counts = Counts()
-        self.limiter = Limiter(MemoryLedger("w", self.counts), {"user": self.user_quota})
+        self.limiter = Limiter(
+            MemoryLedger("w", self.counts), {"user": Quota("user", self.user_limit)}
+        )
         self.forgetting = Forgetting(self.cache)
         self.watching = Watching(
             interactions=self.history,
