@@ -6,11 +6,11 @@ from litestar import get
 from litestar.params import QueryParameter
 from litestar.response.base import ASGIResponse
 
-from api.batch_pages import BatchPage
 from api.guards import may
 from api.openapi import BEARER, answer, problems
 from api.routes.common import Given, json
 from api.routes.examples import RECOMMENDED
+from api.schemas_batch import BatchPage
 
 HIGHEST_PAGE = 1_000_000_000
 PageNumber = Annotated[
