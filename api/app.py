@@ -13,6 +13,7 @@ import structlog
 from litestar import Litestar
 
 from api.auth import verifier
+from api.catalogue import VideoCatalogue
 from api.batch_pages import BatchPages
 from api.forgetting import Forgetting
 from api.health import HealthCheck
@@ -220,6 +221,7 @@ def _services(
         watching=Watching(
             interactions=stores.interactions, videos=stores.videos, forgetting=forgetting
         ),
+        catalogue=VideoCatalogue(stores.videos, moment=memory.moment),
         impressions=impressions,
         statistics=Statistics(stores.impressions),
         models=stores.models,

@@ -14,7 +14,20 @@ from api.guards import caller
 from api.limits import send_limit
 from api.problems import on_fault, on_http_error, on_our_error
 from api.request_id import send_request_id
-from api.routes import batch, health, jobs, models, recs, stats, users, videos, watching
+from api.routes import (
+    batch,
+    catalogue,
+    erasure,
+    health,
+    jobs,
+    models,
+    rank,
+    recs,
+    stats,
+    users,
+    videos,
+    watching,
+)
 from api.services import Services
 from api.strict import only_what_is_read
 from core.errors import UpnextError
@@ -36,13 +49,16 @@ def application(compose: Compose, verifier: TokenVerifier) -> Litestar:
     app = Litestar(
         route_handlers=[
             *recs.HANDLERS,
+            *rank.HANDLERS,
             *users.HANDLERS,
             *watching.HANDLERS,
             *videos.HANDLERS,
+            *catalogue.HANDLERS,
             *batch.HANDLERS,
             *models.HANDLERS,
             *stats.HANDLERS,
             *jobs.HANDLERS,
+            *erasure.HANDLERS,
             *health.HANDLERS,
             openapi.document,
             openapi.page_assets(),

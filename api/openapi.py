@@ -101,6 +101,7 @@ def config() -> OpenAPIConfig:
             Tag(name="watching", description="What users watch."),
             Tag(name="jobs", description="Work that takes a while."),
             Tag(name="models", description="Versions: which there are, which one is live."),
+            Tag(name="catalogue", description="Videos: put, taken down, imported."),
             Tag(name="configuration", description="How lists are ranked, and what came of it."),
             Tag(name="health", description="Open to everyone."),
         ],

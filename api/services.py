@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from api.batch_pages import BatchPages
+from api.catalogue import VideoCatalogue
 from api.health import HealthCheck
 from api.impressions import Impressions
 from api.jobs import Jobs
@@ -26,6 +27,7 @@ class Services:
     recommender: Recommender
     batch_pages: BatchPages
     watching: Watching
+    catalogue: VideoCatalogue
     impressions: Impressions
     statistics: Statistics
     models: ModelRegistry

@@ -41,6 +41,13 @@ class Video(msgspec.Struct, frozen=True, kw_only=True):
     maturity: int = 0
 
 
+class StoredVideo(msgspec.Struct, frozen=True):
+    """A video and when it was last changed."""
+
+    video: Video
+    updated_at: datetime
+
+
 class Interaction(msgspec.Struct, frozen=True, kw_only=True):
     """One watch or rating. `key` names it once and for all: a second arrival changes nothing.
 

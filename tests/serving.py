@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from api.batch_pages import BatchPages
 from api.forgetting import Forgetting
+from api.catalogue import VideoCatalogue
 from api.health import HealthCheck
 from api.impressions import Impressions
 from api.jobs import Jobs
@@ -168,7 +169,7 @@ class World:
         self.job_store = MemoryJobs(self.clock)
         self.jobs: Any = Breakable("postgres", self.job_store)
         self.files = MemoryFiles()
-        self.video_store: Any = Breakable("postgres", MemoryVideos())
+        self.video_store: Any = Breakable("postgres", MemoryVideos(clock=self.clock))
         self.recommender = self._recommender()
         self.counts = Counts()
         self.limiter = Limiter(
@@ -243,6 +244,7 @@ class World:
                 connections=1,
             ),
             watching=self.watching,
+            catalogue=VideoCatalogue(self.video_store, moment=self.moment),
             impressions=self.impressions,
             statistics=Statistics(self.impression_store, clock=self.clock),
             models=self.models,

@@ -3,16 +3,21 @@
 from collections.abc import AsyncIterator, Sequence
 from datetime import datetime
 
-from core.types import Change, PopularityRow, UpsertCounts, Video, VideoId
+from msgspec.structs import replace
+
+from core.clock import Clock, utc_now
+from core.types import Change, PopularityRow, StoredVideo, UpsertCounts, Video, VideoId
 from storage.memory.history import MemoryHistory
 
 
 class MemoryVideos:
     """Videos by id; never unavailable. `changes` holds what replicas would hear, oldest first."""
 
-    def __init__(self, history: MemoryHistory | None = None) -> None:
+    def __init__(self, history: MemoryHistory | None = None, *, clock: Clock = utc_now) -> None:
         self._history = history or MemoryHistory()
+        self._clock = clock
         self._videos: dict[VideoId, Video] = {}
+        self._updated: dict[VideoId, datetime] = {}
         self.changes: list[Change] = []
 
     async def upsert_many(self, videos: Sequence[Video]) -> UpsertCounts:
@@ -21,6 +26,7 @@ class MemoryVideos:
         inserted = latest.keys() - self._videos.keys()
         written = {key for key, video in latest.items() if self._videos.get(key) != video}
         self._videos |= latest
+        self._updated |= dict.fromkeys(written, self._clock())
         if written:
             self.changes.append(Change("video", tuple(sorted(written))))
         return UpsertCounts(len(inserted), len(written - inserted))
@@ -28,6 +34,18 @@ class MemoryVideos:
     async def get_many(self, ids: Sequence[VideoId]) -> list[Video]:
         """Those of `ids` that exist."""
         return [self._videos[key] for key in dict.fromkeys(ids) if key in self._videos]
+
+    async def find(self, video_id: VideoId) -> StoredVideo | None:
+        """The video as it is now, taken down or not."""
+        video = self._videos.get(video_id)
+        return None if video is None else StoredVideo(video, self._updated[video_id])
+
+    async def take_down(self, video_id: VideoId) -> bool:
+        """Make a video unavailable. Whether there is such a video."""
+        video = self._videos.get(video_id)
+        if video is not None and video.available:
+            await self.upsert_many([replace(video, available=False)])
+        return video is not None
 
     async def stream(self) -> AsyncIterator[Sequence[Video]]:
         """All videos by id, in one page."""

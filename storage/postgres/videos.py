@@ -8,7 +8,7 @@ import msgspec
 from sqlalchemy import Row, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from core.types import Change, PopularityRow, UpsertCounts, Video, VideoId
+from core.types import Change, PopularityRow, StoredVideo, UpsertCounts, Video, VideoId
 from storage.postgres.changes import note
 from storage.postgres.engine import pages, transaction
 
@@ -47,6 +47,14 @@ _UPSERT = text(
     """
 )
 _GET_MANY = text(f"SELECT {_COLUMNS} FROM videos WHERE id = ANY(CAST(:ids AS text[]))")  # noqa: S608 (constants)
+_FIND = text(f"SELECT {_COLUMNS}, updated_at FROM videos WHERE id = :id")  # noqa: S608 (constants)
+_TAKE_DOWN = text(
+    """
+    UPDATE videos SET available = false, updated_at = now() WHERE id = :id AND available
+    RETURNING id
+    """
+)
+_EXISTS = text("SELECT EXISTS (SELECT FROM videos WHERE id = :id)")
 _STREAM = text(f"SELECT {_COLUMNS} FROM videos ORDER BY id")  # noqa: S608 (constants)
 _COUNT = text("SELECT count(*) FROM videos")
 _POPULARITY = text(
@@ -99,6 +107,24 @@ class PostgresVideos:
         async with transaction(self._engine) as connection:
             rows = await connection.execute(_GET_MANY, {"ids": list(ids)})
             return [_video(row) for row in rows]
+
+    async def find(self, video_id: VideoId) -> StoredVideo | None:
+        """The video as it is now, taken down or not. Raises `Unavailable`."""
+        async with transaction(self._engine) as connection:
+            row = (await connection.execute(_FIND, {"id": video_id})).one_or_none()
+        return None if row is None else StoredVideo(_video(row), row.updated_at)
+
+    async def take_down(self, video_id: VideoId) -> bool:
+        """Make a video unavailable; replicas hear of it. Whether there is such a video.
+
+        Raises:
+            Unavailable: nothing was written.
+        """
+        async with transaction(self._engine) as connection:
+            if await connection.scalar(_TAKE_DOWN, {"id": video_id}):
+                await note(connection, Change("video", (video_id,)))
+                return True
+            return bool(await connection.scalar(_EXISTS, {"id": video_id}))
 
     async def stream(self) -> AsyncIterator[Sequence[Video]]:
         """All videos by id, in pages, taken-down ones included. Raises `Unavailable`."""

@@ -15,6 +15,7 @@ from core.types import (
     ChangeCursor,
     Interaction,
     PopularityRow,
+    StoredVideo,
     UpsertCounts,
     Video,
     VideoId,
@@ -50,6 +51,8 @@ BARE = Video(id=VideoId("bare"), title="Bare")
 class Catalogue(Protocol):
     async def upsert_many(self, videos: Sequence[Video]) -> UpsertCounts: ...
     async def get_many(self, ids: Sequence[VideoId]) -> list[Video]: ...
+    async def find(self, video_id: VideoId) -> StoredVideo | None: ...
+    async def take_down(self, video_id: VideoId) -> bool: ...
     async def count(self) -> int: ...
     async def popularity(self, since: datetime | None) -> list[PopularityRow]: ...
     async def popularity_of(self, ids: Sequence[VideoId]) -> list[PopularityRow]: ...
@@ -150,3 +153,30 @@ async def test_popularity_of_some_is_as_of_all(stores: Stores) -> None:
     [everything] = [row for row in await stores.videos.popularity(None) if row.video_id == "a"]
     assert await stores.videos.popularity_of([VideoId("a"), VideoId("none")]) == [everything]
     assert await stores.videos.popularity_of([]) == []
+
+
+async def test_a_change_is_dated_and_a_repeat_is_none(stores: Stores) -> None:
+    videos = stores.videos
+    await videos.upsert_many([BARE])
+    first = await videos.find(BARE.id)
+    assert first is not None
+    assert first.video == BARE
+    assert abs(utc_now() - first.updated_at) < timedelta(minutes=1)
+    await videos.upsert_many([BARE])
+    assert await videos.find(BARE.id) == first
+    await videos.upsert_many([msgspec.structs.replace(BARE, title="Other")])
+    other = await videos.find(BARE.id)
+    assert other is not None
+    assert (other.video.title, other.updated_at > first.updated_at) == ("Other", True)
+    assert await videos.find(VideoId("none")) is None
+
+
+async def test_a_take_down_is_told_once(stores: Stores) -> None:
+    await stores.videos.upsert_many([BARE])
+    assert [await stores.videos.take_down(BARE.id) for _ in range(2)] == [True, True]
+    assert not await stores.videos.take_down(VideoId("none"))
+    assert await stores.videos.get_many([BARE.id]) == [
+        msgspec.structs.replace(BARE, available=False)
+    ]
+    await stores.videos.upsert_many([FULL])
+    assert [change.keys for change in await stores.changes(3)] == [("bare",), ("bare",), ("full",)]
