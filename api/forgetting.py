@@ -8,6 +8,7 @@ import structlog
 
 from api.ports import UserCache
 from core.errors import Unavailable
+from core.notices import Hearer
 from core.types import UserId
 
 MOST_OWED = 100_000  # users; about 20 MB
@@ -27,16 +28,24 @@ class Forgetting:
         self,
         cache: UserCache,
         *,
+        local: Hearer | None = None,
         most_owed: int = MOST_OWED,
         pause_seconds: float = PAUSE_SECONDS,
     ) -> None:
         self._cache = cache
+        self._local = local
         self._most_owed = most_owed
         self._pause_seconds = pause_seconds
         self._owed: dict[UserId, int] = {}
 
     async def forget(self, revisions: Mapping[UserId, int]) -> None:
-        """Drop these users' states and lists, now or later; never raises `Unavailable`."""
+        """Drop these users' states and lists, now or later; never raises `Unavailable`.
+
+        What this process keeps of them is dropped at once: whoever is told that it is done asks
+        here first, perhaps.
+        """
+        if self._local is not None:
+            self._local.drop(revisions)
         try:
             await self._cache.forget_many(revisions)
         except Unavailable as error:

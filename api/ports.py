@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Protocol
 from uuid import UUID
 
+from core.notices import Hearer
 from core.quota import Report, Settled
 from core.types import (
     AddCounts,
@@ -58,7 +59,23 @@ class UserCache(Protocol):
         ...
 
     async def forget_many(self, revisions: Mapping[UserId, int]) -> None:
-        """Drop these users' states and lists and refuse older ones. Raises `Unavailable`."""
+        """Drop these users' states and lists, refuse older ones, tell all who follow the notices.
+
+        Raises:
+            Unavailable: the cache did not answer; some may be dropped.
+        """
+        ...
+
+
+class Notices(Protocol):
+    """News of dropped lists from all processes that share a cache."""
+
+    async def run(self, hearer: Hearer) -> None:
+        """Tell the hearer until cancelled.
+
+        Whatever is missed is noticed within a second, and told by `lose`; `follow` comes when news
+        arrive again.
+        """
         ...
 
 
@@ -123,4 +140,16 @@ class Ledger(Protocol):
 
     async def recalled(self) -> list[str]:
         """Keys recalled since the last call, by anyone; none at the first. Raises `Unavailable`."""
+        ...
+
+
+class KeySource(Protocol):
+    """Where the issuer of tokens publishes its keys."""
+
+    async def fetch(self) -> bytes:
+        """The JWKS document as it is now. Raises `Unavailable`."""
+        ...
+
+    async def aclose(self) -> None:
+        """Let go of its connections."""
         ...

@@ -97,6 +97,7 @@ def with_counters(old: Snapshot, counters: Iterable[PopularityRow]) -> Snapshot:
         words=old.words,
         genre_table=old.genre_table,
         popularity=Popularity(table, old.index.order),
+        edition=old.edition,
     )
     made.new_rows = old.new_rows
     return made

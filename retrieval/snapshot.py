@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
-from itertools import repeat
+from itertools import count, repeat
 from math import inf
 
 import numpy as np
@@ -15,6 +15,8 @@ from retrieval.facts import Facts, Titles
 from retrieval.hash_index import UNKNOWN, HashIndex
 from retrieval.popularity import Popularity
 from retrieval.vocabulary import Words
+
+_EDITIONS = count(1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +45,7 @@ class Snapshot:
         words: Words,
         genre_table: NDArray[np.bool_],
         popularity: Popularity,
+        edition: int | None = None,
     ) -> None:
         # ids, row_of and words are shared with younger snapshots, which only append to them: ask
         # `rows`, which knows where this one ends.
@@ -54,6 +57,8 @@ class Snapshot:
         self.words = words
         self.genre_table = genre_table
         self.popularity = popularity
+        # The same as long as only popularity changes; it rises with every other change.
+        self.edition = next(_EDITIONS) if edition is None else edition
         self._eligible: _Eligible | None = None
 
     def __len__(self) -> int:
@@ -85,11 +90,11 @@ class Snapshot:
 
         Kept until the next window opens or closes, so it is exact and costs next to nothing.
         """
-        at = now.timestamp()
-        kept = self._eligible
-        if kept is None or not kept.since <= at < kept.until:
-            kept = self._eligible = self._eligible_at(at)
-        return kept.mask
+        return self._eligible_now(now).mask
+
+    def eligible_until(self, now: datetime) -> float:
+        """When the next window opens or closes, seconds since the epoch; inf: never."""
+        return self._eligible_now(now).until
 
     def passing(self, filters: Filters) -> NDArray[np.bool_]:
         """Which videos have the genre, the region and the maturity asked for, bool (n,).
@@ -147,6 +152,13 @@ class Snapshot:
     def precompute(self) -> None:
         """Make the orders now, in the caller's thread, rather than in the first request."""
         _ = self.popular_rows, self.trending_rows, self.new_rows
+
+    def _eligible_now(self, now: datetime) -> _Eligible:
+        at = now.timestamp()
+        kept = self._eligible
+        if kept is None or not kept.since <= at < kept.until:
+            kept = self._eligible = self._eligible_at(at)
+        return kept
 
     def _eligible_at(self, at: float) -> _Eligible:
         opens, closes = self.facts["available_from"], self.facts["available_until"]

@@ -12,9 +12,12 @@ from redis.asyncio import Redis
 
 from core.types import UserId, UserState
 from storage.redis.client import mapped
+from storage.redis.notices import Publishing
 from storage.redis.packed import packed, unpacked
 
 STATE_TTL_SECONDS = 86_400
+LATE_SECONDS = 10
+"""No request that was under way when a user was erased still writes after this."""
 
 # Raising the floor drops what was made below it: those lists come from an older history.
 _RAISE_FLOOR = """
@@ -54,6 +57,7 @@ class RedisUserCache:
         self._put_state = client.register_script(_PUT_STATE)
         self._put_list = client.register_script(_PUT_LIST)
         self._forget = client.register_script(_FORGET)
+        self._news = Publishing(client)
 
     async def state(self, user_id: UserId) -> UserState | None:
         """The kept state; None too for one in another release's form: the next put replaces it."""
@@ -83,8 +87,27 @@ class RedisUserCache:
                 keys=_keys(user_id), args=[revision, STATE_TTL_SECONDS, field, entry, ttl_seconds]
             )
 
+    async def erase(self, user_id: UserId, revision: int) -> bool:
+        """Drop all of a user, and the mark that it was dropped when nobody can be late any more.
+
+        Args:
+            user_id: whose.
+            revision: what was made from an older state is refused until then.
+
+        Returns:
+            Whether anything was kept.
+        """
+        keys = _keys(user_id)
+        with mapped():
+            pipe = self._client.pipeline(transaction=True)
+            await pipe.exists(*keys)
+            await self._forget(keys=keys, args=[revision, LATE_SECONDS], client=pipe)
+            await self._news.publish([user_id], pipe)
+            kept = (await pipe.execute())[0]
+        return bool(kept)
+
     async def forget_many(self, revisions: Mapping[UserId, int]) -> None:
-        """Drop these users' states and lists and refuse older ones, in one round trip."""
+        """Drop these users' states and lists, refuse older ones and tell all, in one round trip."""
         if not revisions:
             return
         with mapped():
@@ -93,4 +116,5 @@ class RedisUserCache:
                 await self._forget(
                     keys=_keys(user_id), args=[revision, STATE_TTL_SECONDS], client=pipe
                 )
+            await self._news.publish(list(revisions), pipe)
             await pipe.execute()

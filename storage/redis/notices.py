@@ -1,0 +1,131 @@
+"""News of dropped lists, from whichever process dropped them to all (`api.ports.Notices`).
+
+Redis publishes them in the order of a counter that rises with each. A follower asks for the
+counter's value twice or more a second and sends it through its own subscription: the echo comes
+behind all news up to that value, so a follower that lacks some of them by then has missed them.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from time import monotonic
+from typing import Any
+
+import msgspec
+import structlog
+from redis.asyncio import Redis
+from redis.asyncio.client import PubSub
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.exceptions import RedisError
+
+from core.notices import Hearer
+from core.types import UserId
+
+CHANNEL = "upnext:notices"
+COUNTER = "upnext:notices:count"
+SILENCE_SECONDS = 1.0
+BEAT_SECONDS = 0.25
+PAUSE_SECONDS = 0.1
+
+_PUBLISH = """
+local number = redis.call('INCR', KEYS[1])
+redis.call('PUBLISH', ARGV[1], number .. ' ' .. ARGV[2])
+return number
+"""
+
+_encoder = msgspec.msgpack.Encoder()
+_decoder = msgspec.msgpack.Decoder(list[UserId])
+log = structlog.get_logger(__name__)
+
+
+class Publishing:
+    """Publishes news, as one of several commands that go together."""
+
+    def __init__(self, client: Redis) -> None:
+        self._script = client.register_script(_PUBLISH)
+
+    async def publish(self, user_ids: Sequence[UserId], client: Any) -> None:  # noqa: ANN401 - a client or a pipeline
+        """Say that the lists of these users are dropped. Raises what the driver raises."""
+        await self._script(
+            keys=[COUNTER], args=[CHANNEL, _encoder.encode(list(user_ids))], client=client
+        )
+
+
+class RedisNotices:
+    """Follows the news of one Redis; use one subscription a process."""
+
+    def __init__(self, client: Redis, *, silence_seconds: float = SILENCE_SECONDS) -> None:
+        self._client = client
+        self._silence = silence_seconds
+
+    async def run(self, hearer: Hearer) -> None:
+        """Tell the hearer until cancelled, whatever happens to the connection."""
+        while True:
+            try:
+                await self._follow(hearer)
+            except (RedisError, OSError, TimeoutError) as error:
+                log.debug("notices_lost", reason=repr(error))
+            except Exception:
+                log.exception("notices_lost")
+            hearer.lose("silence")
+            await asyncio.sleep(PAUSE_SECONDS)
+
+    async def _follow(self, hearer: Hearer) -> None:
+        """Tell the hearer; ends by an exception when nothing came for `silence_seconds`."""
+        async with self._client.pubsub() as subscription:
+            await subscription.subscribe(CHANNEL)
+            # It must end, not go on with another connection: what came in between is lost.
+            subscription.connection.retry = Retry(NoBackoff(), 0)
+            async with asyncio.timeout(self._silence):
+                while await subscription.get_message(timeout=self._silence) is None:
+                    pass
+                last = await self._count()
+            hearer.follow()
+            await _Listening(subscription, hearer, last, self._silence).listen(self._count)
+
+    async def _count(self) -> int:
+        return int(await self._client.get(COUNTER) or 0)
+
+
+class _Listening:
+    """One subscription from its beginning to its end. `last` is the number heard last."""
+
+    def __init__(
+        self, subscription: PubSub, hearer: Hearer, last: int, silence_seconds: float
+    ) -> None:
+        self._subscription = subscription
+        self._hearer = hearer
+        self._last = last
+        self._silence = silence_seconds
+        self._echoed = monotonic()
+
+    async def listen(self, count: Callable[[], Awaitable[int]]) -> None:
+        """Until an echo stays away; then it raises `TimeoutError`."""
+        beat = 0.0
+        while monotonic() < self._echoed + self._silence:
+            if monotonic() >= beat:
+                await self._subscription.ping(str(await count()))
+                beat = monotonic() + BEAT_SECONDS
+            wait = max(0.0, beat - monotonic())
+            message = await self._subscription.get_message(timeout=wait)
+            if message is not None:
+                self._take(message)
+        raise TimeoutError
+
+    def _take(self, message: dict[str, Any]) -> None:
+        if message["type"] == "pong":
+            self._echoed = monotonic()
+            count = int(message["data"])
+            if count > self._last:
+                self._gap(count)
+        elif message["type"] == "message":
+            number, _, users = message["data"].partition(b" ")
+            self._hearer.drop(_decoder.decode(users))
+            if int(number) != self._last + 1:
+                self._gap(int(number))
+            self._last = int(number)
+
+    def _gap(self, number: int) -> None:
+        self._hearer.lose("gap")
+        self._hearer.follow()
+        self._last = number
