@@ -1,5 +1,6 @@
 """One pool of connections to Redis, behind a breaker, and its errors in our words."""
 
+import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -27,11 +28,14 @@ class GuardedRedis(Redis):
     def __init__(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - as the driver's
         super().__init__(*args, **kwargs)
         self.breaker = Breaker("redis", lambda: ping(self))
+        # Of a call as a whole: the driver's own waits are for each connection and each read.
+        self.longest_seconds: float | None = None
 
     async def execute_command(self, *args: Any, **options: Any) -> Any:  # noqa: ANN401
         """As the driver's. Raises `Unavailable`."""
         with self.breaker.calling(), _unanswered():
-            return await super().execute_command(*args, **options)  # type: ignore[no-untyped-call]
+            async with asyncio.timeout(self.longest_seconds):
+                return await super().execute_command(*args, **options)  # type: ignore[no-untyped-call]
 
     def pipeline(self, transaction: bool = True, shard_hint: str | None = None) -> Pipeline:  # noqa: FBT001, FBT002 - the driver's
         """As the driver's."""
@@ -39,6 +43,7 @@ class GuardedRedis(Redis):
             self.connection_pool, self.response_callbacks, transaction, shard_hint
         )
         pipe.breaker = self.breaker
+        pipe.longest_seconds = self.longest_seconds
         return pipe
 
     async def aclose(self, close_connection_pool: bool | None = None) -> None:  # noqa: FBT001 - the driver's
@@ -49,10 +54,12 @@ class GuardedRedis(Redis):
 
 class _GuardedPipeline(Pipeline):
     breaker: Breaker
+    longest_seconds: float | None
 
     async def execute(self, raise_on_error: bool = True) -> list[Any]:  # noqa: FBT001, FBT002 - the driver's
         with self.breaker.calling(), _unanswered():
-            return await super().execute(raise_on_error)
+            async with asyncio.timeout(self.longest_seconds):
+                return await super().execute(raise_on_error)
 
 
 @contextmanager
@@ -87,6 +94,7 @@ def connect(url: str, timeout_seconds: float) -> GuardedRedis:
             "UPNEXT_REDIS_URL cannot be used: it starts with redis://, rediss:// or unix://."
         ) from error
     client = GuardedRedis(connection_pool=pool)
+    client.longest_seconds = timeout_seconds
     client.auto_close_connection_pool = True
     return client
 

@@ -1,5 +1,6 @@
 """A server that is away, stopped, or not what it should be: our errors, in time."""
 
+import asyncio
 import os
 import signal
 import time
@@ -12,8 +13,10 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from core.errors import InvalidInput, SetupError, Unavailable
 from core.settings import load
 from core.types import UserId, Video, VideoId
-from storage.postgres.engine import connect, driver_url, transaction
+from storage.breaker import Breaker
+from storage.postgres.engine import connect, driver_url, guarded, transaction
 from storage.postgres.interactions import PostgresInteractions
+from storage.postgres.ping import ping
 from storage.postgres.users import PostgresUsers
 from storage.postgres.videos import PostgresVideos
 from tests.histories import watch
@@ -22,7 +25,8 @@ pytestmark = pytest.mark.integration
 
 NOBODY = UserId("nobody")
 # A time that a busy machine keeps, and an end that it keeps too.
-TIMEOUT, BOUND_SECONDS = {"postgres_timeout_seconds": "2"}, 4
+TIMEOUT_SECONDS, BOUND_SECONDS = 2, 4
+TIMEOUT = {"postgres_timeout_seconds": str(TIMEOUT_SECONDS)}
 
 
 async def test_a_statement_that_takes_too_long_is_given_up(database_url: str) -> None:
@@ -110,6 +114,34 @@ async def test_a_server_that_hangs_costs_no_more_than_the_time_allowed(database_
     finally:
         os.kill(process, signal.SIGCONT)
     assert await users.state(NOBODY, 1) is None
+    await engine.dispose()
+
+
+async def test_a_hurried_read_is_soon_given_up_and_then_nobody_asks(database_url: str) -> None:
+    engine = connect(load({"postgres_url": database_url, **TIMEOUT}))
+    answers = asyncio.Event()
+
+    async def probe() -> None:
+        await answers.wait()
+        await ping(engine)
+
+    breaker = Breaker("postgres", probe, failures=1, pause_seconds=0)
+    users = PostgresUsers(guarded(engine, breaker, seconds=0.5))
+    process = await _backend(engine)
+    os.kill(process, signal.SIGSTOP)
+    try:
+        began = time.monotonic()
+        for _ in range(20):
+            with pytest.raises(Unavailable):
+                await users.state(NOBODY, 1)
+        assert time.monotonic() - began < TIMEOUT_SECONDS
+    finally:
+        os.kill(process, signal.SIGCONT)
+    answers.set()
+    while breaker.is_open():  # noqa: ASYNC110 - it has no event
+        await asyncio.sleep(0)
+    assert await users.state(NOBODY, 1) is None
+    await breaker.close()
     await engine.dispose()
 
 

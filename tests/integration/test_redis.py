@@ -1,5 +1,7 @@
 """What only a real Redis shows: expiry, slots, errors, foreign content."""
 
+import asyncio
+import time
 import uuid
 from collections.abc import AsyncIterator
 from dataclasses import replace
@@ -69,6 +71,27 @@ async def test_a_server_that_is_away_is_unavailable(tmp_path: Path) -> None:
             await call
         assert caught.value.dependency == "redis"
     await client.aclose()
+
+
+async def test_a_server_that_hangs_is_waited_for_three_times(tmp_path: Path) -> None:
+    async def hang(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read()
+        writer.close()
+
+    address = tmp_path / "hangs.sock"
+    server = await asyncio.start_unix_server(hang, address)
+    client = connect(f"unix://{address}", timeout_seconds=0.3)
+    cache = RedisUserCache(client)
+    began = time.monotonic()
+    for _ in range(100):
+        with pytest.raises(Unavailable):
+            await cache.state(UserId("1"))
+        with pytest.raises(Unavailable):
+            await cache.forget_many({UserId("1"): 1})
+    assert time.monotonic() - began < 6 * 0.3  # three times, and what a busy machine needs
+    await client.aclose()
+    server.close()
+    await server.wait_closed()
 
 
 def test_a_url_of_something_else_is_refused() -> None:
