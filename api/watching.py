@@ -81,13 +81,15 @@ class Watching:
         Raises:
             InvalidInput: a field or the key breaks a rule.
             VideoNotFound: the catalogue does not have the video.
-            Conflict: the key was used for something else.
+            Conflict: the key was used for something else, or the user was erased.
             Unavailable: PostgreSQL did not answer; nothing was written.
         """
         interaction = self._interaction(new, _key(new.user_id, idempotency_key))
         if not await self._videos.get_many([new.video_id]):
             raise VideoNotFound(f"The catalogue has no video {new.video_id}.")
         counts = await self._interactions.add_many([interaction])
+        if counts.erased:
+            raise Conflict("This user was erased, for good: nothing is kept of them any more.")
         await self._forgetting.forget(counts.revisions)  # it is committed: nothing may fail now
         if counts.accepted:
             return Recorded(interaction, duplicate=False)

@@ -290,11 +290,13 @@ class AddCounts(msgspec.Struct, frozen=True):
     """What writing interactions did, and the new revision of each user that was touched.
 
     Users whose interactions were all repeats are in `revisions` too, with the revision they have.
+    `erased` interactions were of users who were erased: nothing of them was written.
     """
 
     accepted: int
     duplicates: int
     revisions: dict[UserId, int]
+    erased: int = 0
 
 
 class ChangeCursor(msgspec.Struct, frozen=True):

@@ -68,6 +68,7 @@ class Importer:
         for batch in self._batches(feed, self.report.interactions):
             counts = await self._interactions.add_many(batch)
             self.report.add(self.report.interactions, counts.accepted, counts.duplicates)
+            self.report.leave_out(self.report.interactions, counts.erased)
             await self._forget(counts.revisions)
 
     async def _forget(self, revisions: Mapping[UserId, int]) -> None:

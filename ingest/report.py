@@ -3,6 +3,7 @@
 import msgspec
 
 KEPT_REJECTS = 100
+ERASED_WARNING = "What is of users who were erased was left out, and counts as rejected."
 
 
 class Reject(msgspec.Struct, frozen=True):
@@ -48,6 +49,13 @@ class Report(msgspec.Struct):
         part.rejected += 1
         if len(self.errors) < KEPT_REJECTS:
             self.errors.append(reject)
+
+    def leave_out(self, part: Counts, erased: int) -> None:
+        """Count rows of users who were erased: they are refused, whatever their line says."""
+        if erased:
+            self.rejected += erased
+            part.rejected += erased
+            self.warn(ERASED_WARNING)
 
     def warn(self, sentence: str) -> None:
         """Keep a warning once."""

@@ -140,6 +140,13 @@ class MilvusWriter:
             )
         return [hits_of(hits) for hits in found]
 
+    def delete(self, collection: str, ids: Sequence[str]) -> None:
+        """Delete rows; an id that is not there is no error."""
+        for start in range(0, len(ids), PAGE):
+            with _mapped():
+                page = list(ids[start : start + PAGE])
+                self._client.delete(collection, ids=page, timeout=self._timeout)
+
     def drop(self, collection: str) -> None:
         """Drop a collection; none is no error."""
         with _mapped():

@@ -17,6 +17,7 @@ from storage.milvus import MilvusSearch, token_of
 from storage.postgres import engine as postgres
 from storage.postgres.changes import PostgresChanges
 from storage.postgres.configs import PostgresConfigs
+from storage.postgres.erasure import PostgresErasures
 from storage.postgres.impressions import PostgresImpressions
 from storage.postgres.interactions import PostgresInteractions
 from storage.postgres.jobs import PostgresJobs
@@ -52,6 +53,7 @@ class Stores:
     search: MilvusSearch
     artifacts: Artifacts
     jobs: PostgresJobs
+    erasures: PostgresErasures
     probes: Mapping[str, Callable[[], Awaitable[None]]]
 
 
@@ -100,6 +102,7 @@ async def connected(settings: Settings) -> AsyncIterator[Stores]:
             search=search,
             artifacts=artifacts,
             jobs=PostgresJobs(engine, utc_now),
+            erasures=PostgresErasures(engine, utc_now),
             probes={
                 "postgres": lambda: ping_postgres(connections),
                 "redis": lambda: redis.ping(client),

@@ -28,10 +28,12 @@ class MemoryHistory:
         self._rows: dict[UUID, Interaction] = {}
         self._revisions: dict[UserId, int] = {}
         self._moved: dict[str, datetime] = {}
+        self._erased: set[UserId] = set()
 
     async def add_many(self, interactions: Sequence[Interaction]) -> AddCounts:
         """Write interactions, each key at most once ever."""
-        new: dict[UUID, Interaction] = {}
+        given, new = len(interactions), dict[UUID, Interaction]()
+        interactions = [row for row in interactions if row.user_id not in self._erased]
         for row in interactions:
             if row.key not in self._rows:
                 new.setdefault(row.key, row)
@@ -42,7 +44,14 @@ class MemoryHistory:
         self._moved |= {row.video_id: self._clock() for row in new.values()}
         users = {row.user_id for row in interactions} & self._revisions.keys()
         revisions = {user_id: self._revisions[user_id] for user_id in users}
-        return AddCounts(len(new), len(interactions) - len(new), revisions)
+        duplicates = len(interactions) - len(new)
+        return AddCounts(len(new), duplicates, revisions, given - len(interactions))
+
+    def erase(self, user_id: UserId) -> None:
+        """Forget a user's interactions, and take none any more."""
+        self._erased.add(user_id)
+        self._rows = {key: row for key, row in self._rows.items() if row.user_id != user_id}
+        self._revisions.pop(user_id, None)
 
     async def find(self, key: UUID) -> Interaction | None:
         """The interaction of that key."""

@@ -59,6 +59,12 @@ class MemoryIndex:
         if rows:
             yield list(rows), np.stack(list(rows.values()))
 
+    def delete(self, collection: str, ids: Sequence[str]) -> None:
+        """Delete rows; an id that is not there is no error."""
+        rows = self._of(collection)[1]
+        for id_ in ids:
+            rows.pop(id_, None)
+
     def drop(self, collection: str) -> None:
         """Drop a collection; none is no error."""
         self._kept.pop(collection, None)

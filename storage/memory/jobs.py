@@ -9,6 +9,8 @@ from msgspec.structs import replace
 from core.clock import Clock, utc_now
 from core.errors import JobNotFound
 from core.jobs import Job, JobKind
+from core.types import UserId
+from storage.memory.history import MemoryHistory
 
 
 class MemoryJobs:
@@ -40,3 +42,16 @@ class MemoryJobs:
     def change(self, job_id: str, **values: Any) -> None:  # noqa: ANN401 - the fields of a Job
         """Let a job be otherwise, as a worker would have it."""
         self._rows[job_id] = replace(self._rows[job_id], **values)
+
+
+class MemoryErasures:
+    """Keeps users out of a history; the jobs are those of `jobs`."""
+
+    def __init__(self, jobs: MemoryJobs, history: MemoryHistory) -> None:
+        self._jobs = jobs
+        self._history = history
+
+    async def ask(self, user_id: UserId, asked_by: str) -> Job:
+        """Keep a user out from now on."""
+        self._history.erase(user_id)
+        return await self._jobs.ask("erasure", asked_by, {"user_id": user_id})

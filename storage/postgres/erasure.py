@@ -7,6 +7,7 @@ be deleted, and nothing is written later.
 
 from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
+from typing import Any
 
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
@@ -15,7 +16,7 @@ from core.clock import Clock
 from core.jobs import Job
 from core.types import UserId
 from storage.postgres.engine import transaction
-from storage.postgres.jobs import ask
+from storage.postgres.jobs import Begun, ask, write
 
 _BESIDE_OTHERS = text("SELECT pg_advisory_xact_lock_shared(hashtext('upnext erasure'))")
 _ALONE = text("SELECT pg_advisory_xact_lock(hashtext('upnext erasure'))")
@@ -59,7 +60,7 @@ async def _erased(connection: AsyncConnection, user_ids: Collection[str]) -> set
 
 
 class PostgresErasures:
-    """`api.ports.ErasureStore`, and what the job of an erasure needs.
+    """`api.erasure.ErasureStore`, and what the job of an erasure needs.
 
     Every method raises `Unavailable`.
     """
@@ -77,13 +78,19 @@ class PostgresErasures:
             await connection.execute(_NOT_ASKED_FOR, {"user_id": user_id})
             return await ask(connection, "erasure", asked_by, {"user_id": user_id}, now)
 
-    async def delete_history(self, user_id: UserId) -> int:
-        """Delete a user and their interactions; how many of these. Counters of videos stay."""
+    async def delete_history(self, begun: Begun, user_id: UserId) -> dict[str, Any]:
+        """Delete a user and their interactions; the job's counts with how many these were.
+
+        Counters of videos stay: they say nothing of anybody. Raises `GivenUp`.
+        """
         asked = {"user_id": user_id}
         async with transaction(self._engine) as connection:
             deleted = await connection.execute(_DELETE_HISTORY, asked)
             await connection.execute(_DELETE_USER, asked)
-            return deleted.rowcount
+            before = begun.job.counts
+            counts = {**before, "history": before.get("history", 0) + deleted.rowcount}
+            await write(connection, begun, {"counts": counts})
+            return counts
 
     async def erased(self, user_ids: Collection[str]) -> set[UserId]:
         """Those of `user_ids` that were erased by now."""

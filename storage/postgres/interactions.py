@@ -15,6 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from core.types import AddCounts, Interaction, UserId
 from storage.counters import tally
 from storage.postgres.engine import pages, transaction
+from storage.postgres.erasure import erased_among
 
 _PAGE = 5000
 _COLUMNS = """
@@ -92,6 +93,8 @@ class PostgresInteractions:
     async def add_many(self, interactions: Sequence[Interaction]) -> AddCounts:
         """Write interactions, counters and users in one transaction, each key at most once ever.
 
+        What is of users who were erased is left out, and counted.
+
         Of equal keys in the batch the first counts. Batches of 500 to 10,000 are worth it.
 
         Raises:
@@ -100,18 +103,21 @@ class PostgresInteractions:
         """
         if not interactions:
             return AddCounts(0, 0, {})
-        batch: dict[UUID, Interaction] = {}
-        for row in interactions:
-            batch.setdefault(row.key, row)
         async with transaction(self._engine) as connection:
+            erased = await erased_among(connection, {row.user_id for row in interactions})
+            kept = [row for row in interactions if row.user_id not in erased]
+            batch: dict[UUID, Interaction] = {}
+            for row in kept:
+                batch.setdefault(row.key, row)
             accepted = await _insert(connection, [batch[key] for key in sorted(batch)])
             revisions = await _move_users(connection, accepted)
             await _move_counters(connection, accepted)
-            others = {row.user_id for row in interactions} - revisions.keys()
+            others = {row.user_id for row in kept} - revisions.keys()
             if others:
                 rows = await connection.execute(_REVISIONS, {"user_ids": sorted(others)})
                 revisions |= {UserId(row.user_id): row.revision for row in rows}
-        return AddCounts(len(accepted), len(interactions) - len(accepted), revisions)
+        duplicates = len(kept) - len(accepted)
+        return AddCounts(len(accepted), duplicates, revisions, len(interactions) - len(kept))
 
     async def find(self, key: UUID) -> Interaction | None:
         """The interaction of that key. Raises `Unavailable`."""

@@ -81,10 +81,11 @@ class PostgresJobs:
         values: dict[str, Any] = {"progress": msgspec.to_builtins(progress)}
         await self._write(begun, values if counts is None else {**values, "counts": dict(counts)})
 
-    async def put_back(self, begun: Begun, message: str) -> None:
+    async def put_back(self, begun: Begun, message: str, counts: Mapping[str, Any]) -> None:
         """End an attempt that is no fault of the job's: it will be begun anew. Raises `GivenUp`."""
         progress = msgspec.to_builtins(JobProgress(0.0, message))
-        await self._write(begun, {"status": "queued", "begun": 0, "progress": progress})
+        values = {"status": "queued", "begun": 0, "progress": progress, "counts": dict(counts)}
+        await self._write(begun, values)
 
     async def fail(self, begun: Begun, error: str) -> None:
         """End a job badly; what was asked is forgotten. Raises `GivenUp`."""
@@ -115,7 +116,7 @@ class PostgresJobs:
         if connection is None:
             await self._write(begun, values)
         else:
-            await _write(connection, begun, values)
+            await write(connection, begun, values)
 
     async def results(self, before: datetime | None = None) -> list[Job]:
         """Jobs whose result is kept, of those that ended before `before` (None: of all)."""
@@ -138,7 +139,7 @@ class PostgresJobs:
 
     async def _write(self, begun: Begun, values: dict[str, Any]) -> None:
         async with transaction(self._engine) as connection:
-            await _write(connection, begun, values)
+            await write(connection, begun, values)
 
 
 async def ask(
@@ -182,7 +183,8 @@ def _update(job_id: str, values: dict[str, Any]) -> Any:  # noqa: ANN401 - an Up
     return update(jobs).where(jobs.c.id == job_id).values(values).returning(jobs)
 
 
-async def _write(connection: AsyncConnection, begun: Begun, values: dict[str, Any]) -> None:
+async def write(connection: AsyncConnection, begun: Begun, values: dict[str, Any]) -> None:
+    """Write columns of an attempt that is the newest one. Raises `GivenUp`."""
     row = await _locked(connection, begun.job.id)
     if row is None:
         raise JobNotFound(f"There is no job {begun.job.id}.")

@@ -13,7 +13,9 @@ from core.clock import utc_now
 from core.hashing import event_key, hash64_many
 from core.types import AddCounts, Interaction, UserId, UserState, VideoId, Watch
 from storage.memory.history import MemoryHistory
+from storage.postgres.erasure import PostgresErasures
 from storage.postgres.interactions import PostgresInteractions
+from storage.postgres.jobs import PostgresJobs
 from storage.postgres.users import PostgresUsers
 from tests.histories import START, watch
 
@@ -191,6 +193,35 @@ async def test_many_states_are_the_states_of_each(stores: Stores) -> None:
         )
         assert state.watched.tolist() == alone.watched.tolist()
     assert await reader.states_of([], 4) == {}
+
+
+async def test_an_erased_user_is_gone_and_does_not_come_back(
+    stores: Stores, request: pytest.FixtureRequest
+) -> None:
+    writer, reader = stores
+    rows = [watch("1", "u1", "a"), watch("2", "u2", "a"), watch("3", "u1", "b")]
+    await writer.add_many(rows)
+    await _erase(writer, request, U1)
+    assert await reader.state(U1, 9) is None
+    assert [row.user_id for row in await _events(writer, None, None)] == ["u2"]
+    counts = await writer.add_many([*rows, watch("4", "u1", "c"), watch("5", "u3", "c")])
+    assert (counts.accepted, counts.duplicates, counts.erased) == (1, 1, 3)
+    assert counts.revisions.keys() == {"u2", "u3"}
+    assert await reader.state(U1, 9) is None
+    only_erased = await writer.add_many([watch("6", "u1", "c")])
+    assert (only_erased.accepted, only_erased.erased, only_erased.revisions) == (0, 1, {})
+
+
+async def _erase(writer: Writer, request: pytest.FixtureRequest, user: UserId) -> None:
+    if isinstance(writer, MemoryHistory):
+        writer.erase(user)
+        return
+    engine = request.getfixturevalue("engine")
+    erasures = PostgresErasures(engine, utc_now)
+    job = await erasures.ask(user, "ops")
+    begun = await PostgresJobs(engine, utc_now).begin(job.id)
+    assert begun is not None
+    assert (await erasures.delete_history(begun, user))["history"] == 2
 
 
 async def test_users_seen_since_a_time_come_the_latest_first(stores: Stores) -> None:

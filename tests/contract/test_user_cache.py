@@ -46,6 +46,15 @@ async def test_nothing_is_kept_of_a_stranger(cache: UserCache, user: UserId) -> 
     assert await cache.get_list(user, "m/1/personalized") is None
 
 
+async def test_an_erased_user_leaves_nothing(cache: UserCache, user: UserId) -> None:
+    assert isinstance(cache, RedisUserCache | MemoryUserCache)
+    await cache.put_state(state_of(user, 7))
+    await cache.put_list(user, "m/1/personalized", 7, b"[]", 60)
+    assert await cache.erase(user, 9)
+    assert await cache.state(user) is None
+    assert await cache.get_list(user, "m/1/personalized") is None
+
+
 async def test_a_state_comes_back_as_it_went_in(cache: UserCache, user: UserId) -> None:
     kept = state_of(user, 7)
     await cache.put_state(kept)

@@ -181,6 +181,12 @@ async def test_a_scan_gives_every_row_back(index: Index, vectors: NDArray[np.flo
     np.testing.assert_allclose(np.stack([rows[id_] for id_ in IDS]), vectors, atol=1e-6)
 
 
+def test_rows_are_deleted(index: Index, vectors: NDArray[np.float32]) -> None:
+    list(fill(index.writer, "users_a", IDS[:3], vectors[:3]))
+    index.writer.delete("users_a", [IDS[1], "not there"])
+    assert index.writer.lacking("users_a", IDS[:3]) == [IDS[1]]
+
+
 async def test_collections_are_named_made_anew_and_dropped(
     index: Index, vectors: NDArray[np.float32]
 ) -> None:

@@ -40,7 +40,6 @@ async def make_lists(work: Work) -> None:
     """Make the lists, keep them, end the job. Raises as `upnext.jobs.batch.batch`."""
     asked = msgspec.convert(work.begun.params, Asked)
     erasures = PostgresErasures(work.engine, utc_now)
-    known = await erasures.count()
     with TemporaryDirectory(prefix="upnext-batch-") as folder:
         made = Path(folder) / "lists.ndjson"
         summary = await batch(
@@ -51,7 +50,7 @@ async def make_lists(work: Work) -> None:
             processes=max(1, (os.cpu_count() or 1) // 2),  # others use this machine too
             on_progress=lambda done, of: _tell(work, done, of),
         )
-        await _keep(work, erasures, made, summary, known)
+        await _keep(work, erasures, made, summary)
 
 
 async def _users(work: Work, asked: Asked) -> Sequence[UserId] | None:
@@ -67,13 +66,8 @@ def _tell(work: Work, done: int, of: int) -> None:
     work.tell(done / max(of, 1), f"{done:,} of {of:,} users", users=done)
 
 
-async def _keep(
-    work: Work, erasures: PostgresErasures, made: Path, summary: Summary, known: int
-) -> None:
-    """Store the file without those who were erased meanwhile, and end the job.
-
-    `known` is how many had been erased when the lists were begun.
-    """
+async def _keep(work: Work, erasures: PostgresErasures, made: Path, summary: Summary) -> None:
+    """Store the file without those who were erased, and end the job while nobody is."""
     store = artifact_store(work.settings.artifacts_url or "")
     key = result_key(work.begun.job.id)
     counts = {
@@ -82,6 +76,7 @@ async def _keep(
         "failed": len(summary.failed),
         "videos": summary.videos,
     }
+    known = 0
     while True:
         erased = await erasures.count()
         if erased != known:

@@ -1,9 +1,12 @@
 """Where a run keeps what belongs to it alone."""
 
+SNAPSHOTS = "snapshots/"
+"""Where runs keep the interactions that they learnt from."""
+
 
 def snapshot_key(model_id: str) -> str:
     """The artifact with the interactions that a model was made from."""
-    return f"snapshots/{model_id}.parquet"
+    return f"{SNAPSHOTS}{model_id}.parquet"
 
 
 RESULTS = "batches/"

@@ -58,6 +58,10 @@ class VectorWriter(Protocol):
         """As `retrieval.ports.VectorSearch.search`, seeing all that was sealed before."""
         ...
 
+    def delete(self, collection: str, ids: Sequence[str]) -> None:
+        """Delete rows of a sealed collection; an id that is not there is no error."""
+        ...
+
     def drop(self, collection: str) -> None:
         """Drop a collection; none is no error."""
         ...

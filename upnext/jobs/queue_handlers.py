@@ -5,6 +5,7 @@ from typing import Final
 
 from core.jobs import JobKind
 from upnext.jobs.batch_job import make_lists
+from upnext.jobs.erase import erase
 from upnext.jobs.queued import Handler
 
-HANDLERS: Final[Mapping[JobKind, Handler]] = {"batch": make_lists}
+HANDLERS: Final[Mapping[JobKind, Handler]] = {"batch": make_lists, "erasure": erase}

@@ -74,13 +74,15 @@ class JobRunner:
         if begun is None:  # it has ended, by another attempt or for good
             return
         said = log.bind(job=job_id, kind=begun.job.kind)
+        counts = dict(begun.job.counts)
+        work = Work(self._settings, self._engine, self._jobs, begun, counts=counts)
         try:
-            await self._through(begun)
+            await self._through(work)
             said.info("A job is done.")
         except GivenUp as error:
             said.warning("An attempt was given up.", reason=str(error))
         except Unavailable as error:
-            await self._wait_for(begun, error)
+            await self._wait_for(work, error)
         except UpnextError as error:
             said.warning("A job has failed.", reason=str(error))
             await self._jobs.fail(begun, str(error))
@@ -88,10 +90,9 @@ class JobRunner:
             said.error("A job has failed.", exc_info=error)
             await self._jobs.fail(begun, "It failed for a reason it does not know: see the log.")
 
-    async def _through(self, begun: Begun) -> None:
+    async def _through(self, work: Work) -> None:
         """Do the work, telling every second how far it is."""
-        work = Work(self._settings, self._engine, self._jobs, begun)
-        working = asyncio.ensure_future(self._handlers[begun.job.kind](work))
+        working = asyncio.ensure_future(self._handlers[work.begun.job.kind](work))
         try:
             while not (await asyncio.wait({working}, timeout=TELL_SECONDS))[0]:
                 await self._tell(work)
@@ -107,11 +108,12 @@ class JobRunner:
         except Unavailable as error:  # the next one tells it; the work need not end for it
             log.warning("progress was not written", job=work.begun.job.id, reason=str(error))
 
-    async def _wait_for(self, begun: Begun, error: Unavailable) -> None:
+    async def _wait_for(self, work: Work, error: Unavailable) -> None:
         """Have it begun again later, unless it has waited too long. Raises `error` again."""
+        begun = work.begun
         if self._clock() - begun.job.created_at > GIVE_UP:
             await self._jobs.fail(begun, f"It was tried for a day: {error}")
             return
         log.warning("A job waits for a dependency.", job=begun.job.id, reason=str(error))
-        await self._jobs.put_back(begun, f"waiting for {error.dependency}")
+        await self._jobs.put_back(begun, f"waiting for {error.dependency}", work.counts)
         raise error

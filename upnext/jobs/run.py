@@ -19,6 +19,7 @@ from embeddings.version import Fitted, write_version
 from storage.artifacts import artifact_store
 from storage.milvus_writer import MilvusWriter
 from upnext.jobs.fit_weights import fit_weights
+from upnext.jobs.kept_out import without_erased
 from upnext.jobs.messages import Outcome, Report, Request
 from upnext.jobs.params import SEED
 from upnext.jobs.publish import Publication, Rows, publish
@@ -103,4 +104,11 @@ def _publication(version: str, fitted: Fitted, data: Data, recent: int) -> Publi
 def _publish(settings: Settings, model_id: str, what: Publication, tell: Tell) -> None:
     tell("publishing", "publishing", 0.0, "waiting until no other run publishes")
     with publisher(settings, model_id) as dead, closing(MilvusWriter.of(settings)) as writer:
-        publish(writer, what, dead, lambda *at: tell("publishing", "publishing", *at))
+        store = artifact_store(settings.artifacts_url or "")
+        users = without_erased(settings, store, model_id, what.users)
+        publish(
+            writer,
+            replace(what, users=users),
+            dead,
+            lambda *at: tell("publishing", "publishing", *at),
+        )

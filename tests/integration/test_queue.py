@@ -1,0 +1,201 @@
+"""The queue and the jobs in it: attempts that are fenced, failures that end or wait."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from datetime import datetime, timedelta
+
+import pytest
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from core.clock import utc_now
+from core.errors import InvalidInput, JobNotFound, Unavailable
+from core.jobs import Job, JobProgress
+from core.settings import load
+from core.types import UserId
+from storage.job_status import MOST_BEGUN, GivenUp
+from storage.postgres.engine import transaction
+from storage.postgres.erasure import PostgresErasures
+from storage.postgres.jobs import TASK, PostgresJobs
+from storage.postgres.queueing import defer
+from storage.queue import Queue, libpq_url
+from upnext.jobs.queued import Handler, JobRunner, Work
+
+pytestmark = pytest.mark.integration
+
+QUEUED = text("SELECT args ->> 'id' FROM queue.procrastinate_jobs ORDER BY id")
+
+
+async def queued(engine: AsyncEngine) -> list[str]:
+    async with engine.connect() as connection:
+        return list((await connection.execute(QUEUED)).scalars())
+
+
+async def test_a_job_and_its_place_in_the_queue_are_written_together(engine: AsyncEngine) -> None:
+    jobs = PostgresJobs(engine, utc_now)
+    job = await jobs.ask("batch", "shop", {"limit": 3})
+    assert await queued(engine) == [job.id]
+    assert await jobs.get(job.id) == job
+    with pytest.raises(RuntimeError, match="before the commit"):
+        await _asked_in_vain(engine)
+    assert await queued(engine) == [job.id]
+    with pytest.raises(JobNotFound):
+        await jobs.get("none")
+
+
+async def _asked_in_vain(engine: AsyncEngine) -> None:
+    async with transaction(engine) as connection:
+        await defer(connection, TASK, "batch", "lost")
+        raise RuntimeError("before the commit")
+
+
+async def test_an_attempt_that_was_given_up_writes_no_more(engine: AsyncEngine) -> None:
+    jobs = PostgresJobs(engine, utc_now)
+    job = await jobs.ask("batch", "shop", {"limit": 3})
+    first = await jobs.begin(job.id)
+    second = await jobs.begin(job.id)
+    assert first
+    assert second
+    assert (second.params, second.job.status) == ({"limit": 3}, "running")
+    for write in (
+        jobs.report(first, JobProgress(0.5)),
+        jobs.fail(first, "late"),
+        jobs.finish(first, {}),
+        jobs.put_back(first, "late", {}),
+    ):
+        with pytest.raises(GivenUp):
+            await write
+    await jobs.report(second, JobProgress(0.5, "half"), {"users": 1})
+    assert (await jobs.get(job.id)).progress == JobProgress(0.5, "half")
+    await jobs.finish(second, {"users": 2}, "batches/x")
+    done = await jobs.get(job.id)
+    assert (done.status, done.counts, done.result) == ("done", {"users": 2}, "batches/x")
+    assert await jobs.begin(job.id) is None
+
+
+async def test_a_job_that_ends_its_workers_is_not_begun_for_ever(engine: AsyncEngine) -> None:
+    jobs = PostgresJobs(engine, utc_now)
+    job = await jobs.ask("batch", "shop", {})
+    for _ in range(MOST_BEGUN):
+        assert await jobs.begin(job.id)
+    assert await jobs.begin(job.id) is None
+    failed = await jobs.get(job.id)
+    assert failed.status == "failed"
+    assert failed.error
+    assert "memory" in failed.error
+
+
+async def test_old_jobs_are_forgotten_once_they_have_no_result(engine: AsyncEngine) -> None:
+    jobs = PostgresJobs(engine, utc_now)
+    job = await jobs.ask("batch", "shop", {})
+    begun = await jobs.begin(job.id)
+    assert begun
+    await jobs.finish(begun, {}, "batches/x")
+    later = utc_now() + timedelta(days=1)
+    assert [one.id for one in await jobs.results(later)] == [job.id]
+    assert await jobs.results(utc_now() - timedelta(days=1)) == []
+    assert await jobs.prune(later) == 0
+    await jobs.drop_result(job.id)
+    assert await jobs.prune(later) == 1
+
+
+Ask = Callable[[Handler], Awaitable[Job]]
+
+
+@pytest.fixture
+def ask(engine: AsyncEngine, database_url: str) -> Ask:
+    """Has a job done by this handler, by a queue of this test's own, until it is put down."""
+
+    async def through(handler: Handler) -> Job:
+        settings = load({"postgres_url": database_url})
+        runner = JobRunner(settings, engine, {"batch": handler})
+        jobs = PostgresJobs(engine, utc_now)
+        job = await jobs.ask("batch", "shop", {"limit": 3})
+        working = asyncio.create_task(Queue(settings, {TASK: runner.run}).work())
+        try:
+            async with asyncio.timeout(20):
+                while (await jobs.get(job.id)).finished_at is None:  # noqa: ASYNC110 - in a database
+                    await asyncio.sleep(0.05)
+        finally:
+            working.cancel()
+            with suppress(asyncio.CancelledError):
+                await working
+        assert await queued(engine) == []
+        return await jobs.get(job.id)
+
+    return through
+
+
+async def test_what_breaks_a_rule_fails_and_what_is_away_is_waited_for(ask: Ask) -> None:
+    async def refuse(_: Work) -> None:
+        raise InvalidInput("The catalogue is empty: bring some in.")
+
+    failed = await ask(refuse)
+    assert (failed.status, failed.error) == ("failed", "The catalogue is empty: bring some in.")
+
+    async def fault(_: Work) -> None:
+        raise ZeroDivisionError
+
+    failed = await ask(fault)
+    assert failed.status == "failed"
+    assert "see the log" in (failed.error or "")
+
+    tries: list[datetime] = []
+
+    async def at_last(work: Work) -> None:
+        tries.append(utc_now())
+        if len(tries) < 2:
+            work.counts["kept"] = 1
+            raise Unavailable("milvus")
+        await work.jobs.finish(work.begun, work.counts)
+
+    done = await ask(at_last)
+    assert (done.status, done.counts, len(tries)) == ("done", {"kept": 1}, 2)
+
+
+async def test_erasing_takes_a_user_out_of_what_is_queued(engine: AsyncEngine) -> None:
+    jobs, erasures = PostgresJobs(engine, utc_now), PostgresErasures(engine, utc_now)
+    job = await jobs.ask("batch", "shop", {"limit": 3, "user_ids": ["ann", "bob"]})
+    everybody = await jobs.ask("batch", "shop", {"limit": 3, "user_ids": None})
+    erasure = await erasures.ask(UserId("ann"), "ops")
+    begun = await jobs.begin(job.id)
+    assert begun
+    assert begun.params["user_ids"] == ["bob"]
+    assert await erasures.erased(["ann", "bob"]) == {"ann"}
+    assert await erasures.count() == 1
+    async with erasures.none_since(0) as connection:
+        assert connection is None
+    begun = await jobs.begin(erasure.id)
+    assert begun
+    await jobs.fail(begun, "for a test")
+    async with engine.connect() as connection:
+        left = await connection.execute(text("SELECT params::text FROM jobs ORDER BY id"))
+        assert not any("ann" in params for params in left.scalars())
+    assert await jobs.begin(everybody.id)
+
+
+def test_urls_are_as_libpq_wants_them() -> None:
+    url = "postgresql://u:p%40ss@db.example/upnext?ssl=require"
+    assert libpq_url(url) == "postgresql://u:p%40ss@db.example/upnext?sslmode=require"
+    assert libpq_url("postgres://u@/x?host=/run") == "postgresql://u@/x?host=%2Frun"
+
+
+async def test_a_job_given_up_while_it_runs_is_stopped(
+    engine: AsyncEngine, database_url: str
+) -> None:
+    stopped = asyncio.Event()
+
+    async def for_ever(work: Work) -> None:
+        try:
+            await jobs.begin(work.begun.job.id)  # another worker takes it over
+            await asyncio.Event().wait()
+        finally:
+            stopped.set()
+
+    jobs = PostgresJobs(engine, utc_now)
+    job = await jobs.ask("batch", "shop", {})
+    runner = JobRunner(load({"postgres_url": database_url}), engine, {"batch": for_ever})
+    await asyncio.wait_for(runner.run(job.id), 10)
+    assert stopped.is_set()
+    assert (await jobs.get(job.id)).status == "running"

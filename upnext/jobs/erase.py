@@ -1,0 +1,109 @@
+"""Erasing a user, store by store. Killed anywhere it is done again: what is gone stays gone."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import aclosing, asynccontextmanager, closing
+
+from core.clock import utc_now
+from core.errors import Conflict, SetupError, Unavailable
+from core.settings import Settings
+from core.types import UserId
+from storage.artifacts import artifact_store
+from storage.milvus_writer import MilvusWriter
+from storage.postgres.engine import pool
+from storage.postgres.erasure import PostgresErasures
+from storage.postgres.publishing import publishing
+from storage.redis.client import connect as connect_redis
+from storage.redis.users import RedisUserCache
+from upnext.jobs.erased_files import drop_from_results, drop_from_snapshots
+from upnext.jobs.ports import VectorWriter
+from upnext.jobs.queued import Work
+
+REDIS_SECONDS = 5.0
+STEPS = 5
+USERS = "users_"
+"""How the collections of users' vectors begin."""
+
+NOT_REACHED = (
+    "messages on the bus, until its retention ends",
+    "backups of the stores",
+    "logs",
+    "files that `upnext batch` wrote, and results that were fetched",
+)
+
+
+async def erase(work: Work) -> None:
+    """Erase the user of the job; its counts say what was there. Raises `Unavailable`."""
+    user = UserId(work.begun.params["user_id"])
+    async with pool(work.settings, patient=True) as engine:
+        work.tell(0, "deleting the history")
+        work.counts = await PostgresErasures(engine, utc_now).delete_history(work.begun, user)
+        work.tell(1 / STEPS, "dropping lists and state")
+        _add(work, "cached", int(await _cached(work.settings, user)))
+        work.tell(2 / STEPS, "waiting until no version is being published")
+        async with _nobody_publishes(work.settings):
+            work.tell(3 / STEPS, "deleting vectors and from snapshots")
+            _add(work, "vectors", await _in_thread(_vectors, work.settings, user))
+            _add(work, "snapshots", await _in_thread(_snapshots, work.settings, user))
+        work.tell(4 / STEPS, "leaving the user out of results")
+        _add(work, "batch_results", await _in_thread(_results, work.settings, user))
+    work.counts["not_reached"] = list(NOT_REACHED)
+    await work.jobs.finish(work.begun, work.counts)
+
+
+def _add(work: Work, name: str, count: int) -> None:
+    """Count on: an attempt before this one may have found some."""
+    work.counts[name] = work.counts.get(name, 0) + count
+
+
+async def _in_thread(
+    step: Callable[[Settings, UserId], int], settings: Settings, user: UserId
+) -> int:
+    return await asyncio.to_thread(step, settings, user)
+
+
+@asynccontextmanager
+async def _nobody_publishes(settings: Settings) -> AsyncIterator[None]:
+    """So that no vectors are written of whom the publisher still knows; it looks when it begins.
+
+    Raises:
+        Unavailable: a version was being published all the while.
+    """
+    async with pool(settings, patient=True) as engine:
+        try:
+            async with publishing(engine):
+                yield
+        except Conflict as error:
+            raise Unavailable("milvus", str(error)) from error
+
+
+async def _cached(settings: Settings, user: UserId) -> bool:
+    if settings.redis_url is None:
+        raise SetupError("UPNEXT_REDIS_URL is not set: lists and states of users are kept there.")
+    async with aclosing(connect_redis(settings.redis_url, REDIS_SECONDS)) as redis:
+        # Revisions are microseconds: whatever was made of the user is below this one.
+        revision = int(utc_now().timestamp() * 1e6)
+        return await RedisUserCache(redis).erase(user, revision)
+
+
+def _vectors(settings: Settings, user: UserId) -> int:
+    with closing(MilvusWriter.of(settings)) as writer:
+        names = [name for name in writer.collections() if name.startswith(USERS)]
+        return sum(_drop_vector(writer, name, user) for name in names)
+
+
+def _drop_vector(writer: VectorWriter, collection: str, user: UserId) -> bool:
+    if writer.lacking(collection, [user]):
+        return False
+    writer.delete(collection, [user])
+    if not writer.lacking(collection, [user]):
+        raise Unavailable("milvus", f"{collection} still has a row that was deleted.")
+    return True
+
+
+def _snapshots(settings: Settings, user: UserId) -> int:
+    return drop_from_snapshots(artifact_store(settings.artifacts_url or ""), {user})
+
+
+def _results(settings: Settings, user: UserId) -> int:
+    return drop_from_results(artifact_store(settings.artifacts_url or ""), {user})
