@@ -9,20 +9,15 @@ from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 
 import structlog
-from prometheus_client import Counter, Gauge
+from prometheus_client import Counter
 
 from core.errors import Unavailable
+from core.metrics import BREAKER_OPEN
 
 FAILURES = 3
 PAUSE_SECONDS = 1.0
 PROBE_SECONDS = 1.0
 
-OPEN = Gauge(
-    "upnext_breaker_open",
-    "1 while calls to the dependency fail at once.",
-    ["dependency"],
-    multiprocess_mode="livesum",
-)
 OPENINGS = Counter("upnext_breaker_openings", "How often the breaker has opened.", ["dependency"])
 
 _log = structlog.get_logger(__name__)
@@ -60,7 +55,7 @@ class Breaker:
         self._failures = 0
         self._closed_at = float("-inf")
         self._probing: asyncio.Task[None] | None = None
-        OPEN.labels(dependency).set(0)
+        BREAKER_OPEN.labels(dependency).set(0)
 
     def is_open(self) -> bool:
         """Whether calls fail at once."""
@@ -102,7 +97,7 @@ class Breaker:
             reason=str(error),
         )
         OPENINGS.labels(self._dependency).inc()
-        OPEN.labels(self._dependency).set(1)
+        BREAKER_OPEN.labels(self._dependency).set(1)
         self._probing = asyncio.create_task(self._until_answered())
 
     async def _until_answered(self) -> None:
@@ -113,7 +108,7 @@ class Breaker:
         self._closed_at = loop.time()
         self._failures = 0
         self._probing = None
-        OPEN.labels(self._dependency).set(0)
+        BREAKER_OPEN.labels(self._dependency).set(0)
         _log.info("A dependency answers again.", dependency=self._dependency)
 
     async def _answers(self) -> bool:
