@@ -34,8 +34,11 @@ OVERLOADED = Counter("upnext_overloaded_answers", "Lists that there was no room 
 LIMITED = Counter("upnext_limited_answers", "Answers of 429, by role.", ["role"])
 BREAKER_OPEN = Gauge(
     "upnext_breaker_open", "1 while a process does not ask this dependency.", ["dependency"],
-    multiprocess_mode="livemax",
+    multiprocess_mode="livesum",
 )  # fmt: skip
+BREAKER_OPENINGS = Counter(
+    "upnext_breaker_openings", "How often a process stopped asking this dependency.", ["dependency"]
+)
 NOTICES = Counter(
     "upnext_notices", "News of dropped lists: heard, or gap and silence, which empty a cache.",
     ["outcome"],
