@@ -15,6 +15,7 @@ from litestar import Litestar
 from api.auth import verifier
 from api.catalogue import VideoCatalogue
 from api.batch_pages import BatchPages
+from api.erasure import Erasure
 from api.forgetting import Forgetting
 from api.health import HealthCheck
 from api.http import application
@@ -232,6 +233,7 @@ def _services(
             prepare=_warming(settings, stores, memory).prepare,
         ),
         jobs=Jobs(stores.jobs, stores.artifacts),
+        erasure=Erasure(stores.erasures),
         health=HealthCheck(stores.probes),
         limiter=limiter,
         live=memory.live,

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from api.batch_pages import BatchPages
 from api.catalogue import VideoCatalogue
+from api.erasure import Erasure
 from api.health import HealthCheck
 from api.impressions import Impressions
 from api.jobs import Jobs
@@ -33,6 +34,7 @@ class Services:
     models: ModelRegistry
     promotion: Promotion
     jobs: Jobs
+    erasure: Erasure
     health: HealthCheck
     limiter: Limiter
     live: LiveModel

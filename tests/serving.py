@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from api.batch_pages import BatchPages
+from api.erasure import Erasure
 from api.forgetting import Forgetting
 from api.catalogue import VideoCatalogue
 from api.health import HealthCheck
@@ -50,7 +51,7 @@ from storage.memory.files import MemoryFiles
 from storage.memory.history import MemoryHistory
 from storage.memory.impressions import MemoryImpressions
 from storage.memory.index import MemorySearch
-from storage.memory.jobs import MemoryJobs
+from storage.memory.jobs import MemoryErasures, MemoryJobs
 from storage.memory.limits import Counts, MemoryLedger
 from storage.memory.users import MemoryUserCache
 from storage.memory.videos import MemoryVideos
@@ -169,6 +170,9 @@ class World:
         self.job_store = MemoryJobs(self.clock)
         self.jobs: Any = Breakable("postgres", self.job_store)
         self.files = MemoryFiles()
+        self.erasures: Any = Breakable(
+            "postgres", MemoryErasures(self.job_store, self.history_store)
+        )
         self.video_store: Any = Breakable("postgres", MemoryVideos(clock=self.clock))
         self.recommender = self._recommender()
         self.counts = Counts()
@@ -250,6 +254,7 @@ class World:
             models=self.models,
             promotion=Promotion(self.models, self.index.collections),
             jobs=Jobs(self.jobs, self.files),
+            erasure=Erasure(self.erasures),
             health=HealthCheck({"redis": answers}, keep_seconds=0),
             limiter=self.limiter,
             live=self.live,
