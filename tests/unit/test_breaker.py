@@ -7,7 +7,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from core.errors import InvalidInput, Unavailable
-from storage.breaker import OPEN, OPENINGS, Breaker
+from storage.breaker import OPENINGS, Breaker
 
 pytestmark = pytest.mark.unit
 
