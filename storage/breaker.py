@@ -9,16 +9,13 @@ from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 
 import structlog
-from prometheus_client import Counter
 
 from core.errors import Unavailable
-from core.metrics import BREAKER_OPEN
+from core.metrics import BREAKER_OPEN, BREAKER_OPENINGS
 
 FAILURES = 3
 PAUSE_SECONDS = 1.0
 PROBE_SECONDS = 1.0
-
-OPENINGS = Counter("upnext_breaker_openings", "How often the breaker has opened.", ["dependency"])
 
 _log = structlog.get_logger(__name__)
 
@@ -96,7 +93,7 @@ class Breaker:
             dependency=self._dependency,
             reason=str(error),
         )
-        OPENINGS.labels(self._dependency).inc()
+        BREAKER_OPENINGS.labels(self._dependency).inc()
         BREAKER_OPEN.labels(self._dependency).set(1)
         self._probing = asyncio.create_task(self._until_answered())
 

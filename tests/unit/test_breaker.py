@@ -7,7 +7,8 @@ import pytest
 from structlog.testing import capture_logs
 
 from core.errors import InvalidInput, Unavailable
-from storage.breaker import OPENINGS, Breaker
+from core.metrics import BREAKER_OPEN, BREAKER_OPENINGS
+from storage.breaker import Breaker
 
 pytestmark = pytest.mark.unit
 
@@ -97,10 +98,10 @@ async def test_opening_and_closing_are_metrics(dependency: Dependency) -> None:
     def value() -> tuple[float, float]:
         labels = {"dependency": dependency.name}
         return (
-            next(s.value for m in OPEN.collect() for s in m.samples if s.labels == labels),
+            next(s.value for m in BREAKER_OPEN.collect() for s in m.samples if s.labels == labels),
             next(
                 s.value
-                for m in OPENINGS.collect()
+                for m in BREAKER_OPENINGS.collect()
                 for s in m.samples
                 if s.labels == labels and s.name.endswith("_total")
             ),
