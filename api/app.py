@@ -4,7 +4,7 @@ import asyncio
 import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from platform import node
 from uuid import uuid4
@@ -12,9 +12,11 @@ from uuid import uuid4
 import structlog
 from litestar import Litestar
 
-from api.auth import verifier
-from api.catalogue import VideoCatalogue
+from api.admission import Admission
+from api.auth import TokenVerifier, verifier
 from api.batch_pages import BatchPages
+from api.catalogue import VideoCatalogue
+from api.configs import Configs
 from api.erasure import Erasure
 from api.forgetting import Forgetting
 from api.health import HealthCheck
@@ -23,10 +25,13 @@ from api.impressions import Impressions
 from api.jobs import Jobs
 from api.limits import Limiter, quotas
 from api.list_cache import ListCache
+from api.local_lists import LocalLists
 from api.maker import maker_over
 from api.moment import Moment
+from api.own_lists import OwnLists
 from api.promotion import Promotion
 from api.recommender import Recommender
+from api.remembering import Remembering
 from api.services import Services
 from api.states import States
 from api.stats import Statistics
@@ -45,6 +50,7 @@ from retrieval.live import LiveConfig, LiveModel
 from retrieval.ports import VectorSearch
 from retrieval.stand_in import StandIn
 from retrieval.version_keeper import VersionKeeper
+from storage.jwks import JwksUrl
 from storage.milvus_load import load_collections
 from storage.stores import Stores, connected
 
@@ -73,6 +79,7 @@ class Memory:
             now=utc_now(),
             loaded=self.follower.loaded.is_set(),
             live_missing=self.live.missing,
+            earlier=self.live.earlier(),
         )
 
     async def settle(self) -> None:
@@ -93,7 +100,16 @@ def create_app() -> Litestar:
     """
     settings = load()
     logging.configure(settings.log_level)
-    return application(lambda: services(settings), verifier(settings))
+    url = settings.jwt_jwks_url
+    tokens = verifier(settings, None if url is None else JwksUrl(url))
+    return application(lambda: _serving(settings, tokens), tokens)
+
+
+@asynccontextmanager
+async def _serving(settings: Settings, tokens: TokenVerifier) -> AsyncIterator[Services]:
+    """The services, ready once tokens can be checked too."""
+    async with tokens.kept(), services(settings) as given:
+        yield replace(given, ready=lambda: given.ready() and tokens.ready)
 
 
 @asynccontextmanager
@@ -187,10 +203,10 @@ def _load(settings: Settings, version: Version) -> None:
 
 def _search(settings: Settings, index: VectorSearch, live: LiveModel) -> VectorSearch:
     """What searches the versions that are open: exactly, or by the index as long as it answers."""
-    exact = ExactSearch(live.open_versions, most_bytes=settings.exact_bytes)
-    if settings.index == "exact":
-        return exact
-    return StandIn(index, exact)
+    search: VectorSearch = ExactSearch(live.open_versions, most_bytes=settings.exact_bytes)
+    if settings.index != "exact":
+        search = StandIn(index, search)
+    return Remembering(search, generation=lambda: live.current and live.current.segments)
 
 
 def _services(
@@ -203,13 +219,21 @@ def _services(
     impressions: Impressions,
     limiter: Limiter,
 ) -> Services:
+    lists = ListCache(stores.cache)
     states = States(store=stores.states, cache=stores.cache, recent=settings.state_recent)
+    maker = maker_over(search, deadline_seconds=settings.milvus_timeout_seconds)
+    admission = Admission(settings.computations)
     return Services(
         recommender=Recommender(
-            lists=ListCache(stores.cache),
+            own_lists=OwnLists(
+                local=LocalLists(0), lists=lists, states=states, maker=maker, admission=admission
+            ),
+            lists=lists,
             states=states,
-            maker=maker_over(search, deadline_seconds=settings.milvus_timeout_seconds),
+            maker=maker,
             moment=memory.moment,
+            admission=admission,
+            impressions=impressions,
         ),
         batch_pages=BatchPages(
             directory=stores.users,
@@ -223,6 +247,7 @@ def _services(
             interactions=stores.interactions, videos=stores.videos, forgetting=forgetting
         ),
         catalogue=VideoCatalogue(stores.videos, moment=memory.moment),
+        configs=Configs(stores.configs),
         impressions=impressions,
         statistics=Statistics(stores.impressions),
         models=stores.models,

@@ -56,14 +56,12 @@ def owner(user_id: UserId, list_type: ListType, filters: Filters) -> bytes:
     return hash64(msgspec.json.encode(named).decode()).to_bytes(_OWNER, "big")
 
 
-def read(cursor: str | None, list_owner: bytes) -> Walk:
-    """Where a walk goes on; without a cursor it begins.
+def read(cursor: str, list_owner: bytes) -> Walk:
+    """Where a walk goes on.
 
     Raises:
         InvalidInput: it is none of ours, or one of another list.
     """
-    if cursor is None:
-        return START
     raw = _bytes(cursor)
     if raw[1 : 1 + _OWNER] != list_owner:
         raise InvalidInput(

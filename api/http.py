@@ -17,6 +17,7 @@ from api.request_id import send_request_id
 from api.routes import (
     batch,
     catalogue,
+    config,
     erasure,
     health,
     jobs,
@@ -56,6 +57,7 @@ def application(compose: Compose, verifier: TokenVerifier) -> Litestar:
             *catalogue.HANDLERS,
             *batch.HANDLERS,
             *models.HANDLERS,
+            *config.HANDLERS,
             *stats.HANDLERS,
             *jobs.HANDLERS,
             *erasure.HANDLERS,

@@ -23,7 +23,7 @@ class Moment:
 
     `loaded` is false until the catalogue was read: then there is nothing to check lists by.
     `live_missing` is the dependency for want of which the live version is not what is used here.
-    `earlier` are the other versions that are open, the latest first.
+    `earlier` are the other versions that are open.
     """
 
     live: LiveHandle | None

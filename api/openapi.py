@@ -25,14 +25,19 @@ _PROBLEM_SCHEMA = f"#/components/schemas/{Problem.__name__}"
 _FILES = ("swagger-ui-bundle.js", "swagger-ui-standalone-preset.js", "swagger-ui.css")
 
 
-def answer(body: type[msgspec.Struct], description: str, example: object) -> ResponseSpec:
-    """A good answer, with an example that is checked against `body` when the app starts."""
-    value = msgspec.to_builtins(msgspec.convert(example, body))
+def answer(
+    body: type[msgspec.Struct], description: str, example: object, **others: object
+) -> ResponseSpec:
+    """A good answer, with examples that are checked against `body` when the app starts."""
+    values = {
+        summary: msgspec.to_builtins(msgspec.convert(one, body))
+        for summary, one in {description: example, **others}.items()
+    }
     return ResponseSpec(
         body,
         generate_examples=False,
         description=description,
-        examples=[Example(summary=description, value=value)],
+        examples=[Example(summary=summary, value=value) for summary, value in values.items()],
     )
 
 

@@ -1,190 +1,187 @@
 """The use case of a list: what is kept, else what can be made now."""
 
-import asyncio
-from collections.abc import Callable, Iterable, Sequence
-from datetime import datetime
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 
-import structlog
+from msgspec import structs
 
-from api.list_cache import Hit, ListCache
+from api import answers
+from api.admission import Admission, Overloaded
+from api.answers import Asked, Listed
+from api.impressions import Impressions
+from api.kept_list import KeptList
+from api.list_cache import ListCache
 from api.maker import Made, Maker
 from api.moment import Moment
-from api.schemas import ListMetadata, SimilarList, SimilarMetadata, UserList
-from api.single_flight import SingleFlight
+from api.own_lists import OwnLists
+from api.schemas import SimilarList, UserList
+from api.schemas_rank import RankedList
 from api.states import Found, States
 from core.errors import Unavailable, UserNotFound, VideoNotFound
-from core.types import ListType, Ranked, UserId, UserState, VideoId
+from core.types import NO_FILTERS, Filters, UserId, UserState, VideoId
 from retrieval.hash_index import UNKNOWN
 
-log = structlog.get_logger(__name__)
+OVERLOAD = "overload"
+NOBODY = Found(None)
 
 
 class Recommender:
-    """Lists for users and for videos.
+    """Lists for users and for videos, and the order of a caller's own candidates.
 
-    Nothing here raises `Unavailable`: what does not answer is done without and named in
-    `metadata.degraded`.
+    Nothing here raises `Unavailable` or `Overloaded`: what does not answer, or would take too
+    long, is done without and named in `metadata.degraded`.
     """
 
     def __init__(
         self,
         *,
+        own_lists: OwnLists,
         lists: ListCache,
         states: States,
         maker: Maker,
         moment: Callable[[], Moment],
+        admission: Admission,
+        impressions: Impressions,
     ) -> None:
+        self._own_lists = own_lists
         self._lists = lists
         self._states = states
         self._maker = maker
         self._moment = moment
-        self._flights: SingleFlight[Made] = SingleFlight()
+        self._admission = admission
+        self._impressions = impressions
 
-    async def recommend(
-        self,
-        user_id: UserId,
-        limit: int = 10,
-        list_type: ListType = "personalized",
-        *,
-        must_exist: bool = False,
-    ) -> UserList:
-        """The first `limit` (1 to 100) of a user's list.
+    async def recommend(self, asked: Asked, *, must_exist: bool = False) -> UserList:
+        """What was asked for of a user's list.
 
         Raises:
             UserNotFound: with `must_exist`, the service has never heard of the user.
         """
         moment = self._moment()
-        missing: frozenset[str] = frozenset()
-        if list_type == "personalized":
-            try:
-                hit = await self._lists.get(user_id, moment, limit)
-            except Unavailable as error:
-                missing = frozenset({error.dependency})
-            else:
-                if hit is not None:
-                    return self._kept(user_id, moment, hit)
-        found = await self._states.find(user_id, missing)
-        if must_exist and found.unheard_of:
-            raise UserNotFound(f"The service has never heard of the user {user_id}.")
-        made = await self._make(user_id, list_type, found, moment)
-        return _user_list(
-            user_id,
-            moment,
-            list_type,
-            made.items[:limit],
-            name=made.recommendation_id,
-            cold=_cold(found),
-            degraded=found.missing | made.left_out,
-        )
+        if asked.plain:
+            return await self._own_list(asked, moment, must_exist=must_exist)
+        found = await self._states.find(asked.user_id)
+        _must_exist(asked, found, wanted=must_exist)
+        try:
+            made = await self._make(asked, found, moment)
+        except Overloaded:
+            return await self._hurried(asked, found, moment)
+        return self._answer(asked, answers.made_now(made, found, moment, asked.walk), moment)
 
-    async def similar(self, video_id: VideoId, limit: int = 10) -> SimilarList:
-        """The first `limit` (1 to 100) videos like this one. Raises `VideoNotFound`."""
+    async def similar(
+        self,
+        video_id: VideoId,
+        limit: int = 10,
+        *,
+        filters: Filters = NO_FILTERS,
+        for_user: UserId | None = None,
+    ) -> SimilarList:
+        """The first `limit` (1 to 100) videos like this one, for a user without what they watched.
+
+        Raises:
+            VideoNotFound: the catalogue does not have the video.
+        """
         moment = self._moment()
-        if not moment.loaded:
-            made = Made(())
-        elif moment.snapshot.rows([video_id])[0] == UNKNOWN:
+        if moment.loaded and moment.snapshot.rows([video_id])[0] == UNKNOWN:
             raise VideoNotFound(f"The catalogue has no video {video_id}.")
-        else:
-            made = await self._maker.like(video_id, moment)
-        items = moment.shown(made.items[:limit])
-        return SimilarList(
-            content_id=video_id,
-            recommendations=items,
-            metadata=SimilarMetadata(
-                recommendation_id=made.recommendation_id,
-                model_version=moment.version,
-                config_version=moment.config.version,
-                degraded=tuple(sorted(made.left_out | moment.without)),
-                generated_at=moment.now,
-                total_count=len(items),
-            ),
-        )
+        found = NOBODY if for_user is None else await self._states.find(for_user)
+        made = await self._like(video_id, found.state, filters, moment)
+        body = answers.similar_list(video_id, made, limit, moment, found.missing)
+        self._impressions.count(answers.shown(body))
+        return body
 
-    def _kept(self, user_id: UserId, moment: Moment, hit: Hit) -> UserList:
-        """The answer from a kept list; past its soft age one renewal of it begins."""
-        if hit.stale:
-            renewal = self._flights.start(
-                ("renew", user_id, moment.version, moment.config.version),
-                lambda: self._renew(user_id, moment),
-            )
-            renewal.add_done_callback(_report)
-        return _user_list(
-            user_id,
-            moment,
-            "personalized",
-            hit.items,
-            name=hit.recommendation_id,
-            made_at=hit.generated_at,
-            hit=True,
-        )
+    async def rank(
+        self, user_id: UserId, candidates: Sequence[VideoId], limit: int = 10, *, explain: bool
+    ) -> RankedList:
+        """The first `limit` (1 to 100) of the caller's own candidates, as the user would have them.
 
-    async def _renew(self, user_id: UserId, moment: Moment) -> Made:
+        One that comes twice counts once.
+        """
+        moment = self._moment()
+        once = list(dict.fromkeys(candidates))
+        known = moment.snapshot.rows(once) != UNKNOWN
+        unknown = [id_ for id_, is_known in zip(once, known, strict=True) if not is_known]
         found = await self._states.find(user_id)
-        return await self._make(user_id, "personalized", found, moment)
+        made = self._maker.ordered(user_id, found.state, moment, once, explain=explain)
+        listed = answers.made_now(made, found, moment)
+        told = unknown if moment.loaded else ()
+        body = answers.ranked_list(user_id, listed, limit, moment, told)
+        self._impressions.count(answers.shown(body))
+        return body
 
-    async def _make(
-        self, user_id: UserId, list_type: ListType, found: Found, moment: Moment
-    ) -> Made:
-        """The top 100, made now.
+    async def _own_list(self, asked: Asked, moment: Moment, *, must_exist: bool) -> UserList:
+        """Part of a user's own list, as it is kept or made for everyone who asks for it."""
+        got = await self._own_lists.find(asked.user_id, moment)
+        if isinstance(got, KeptList):
+            listed = answers.kept(got, asked, moment)
+            if listed is not None:
+                return self._answer(asked, listed, moment)
+            got = await self._own_lists.make(asked.user_id, moment)
+        _must_exist(asked, got.found, wanted=must_exist)
+        if got.made is None:
+            return await self._hurried(asked, got.found, moment)
+        listed = answers.made_now(got.made, got.found, moment, asked.walk)
+        return self._answer(asked, listed, moment)
 
-        Of a known user's own list, one for all who ask at the same time. The revision is part of
-        the key: a request after a new event never joins an older computation.
+    async def _make(self, asked: Asked, found: Found, moment: Moment) -> Made:
+        """The top 100 of what is not kept, made now.
+
+        Raises:
+            Overloaded: too many are being made.
         """
         state = found.state
-        if list_type != "personalized" or "postgres" in found.missing:
-            return await self._maker.listing(list_type, state, moment)
-        if state is None or not state.recent:
-            return await self._maker.personal(user_id, state, moment)
-        return await self._flights.do(
-            (state.user_id, state.revision, moment.version, moment.config.version),
-            lambda: self._make_and_keep(state, moment, keep="redis" not in found.missing),
+        if asked.list_type != "personalized" or (state is None and "postgres" in found.missing):
+            return await self._from_memory(asked, state, moment)
+        async with self._admission.enter():
+            return await self._maker.personal(
+                asked.user_id, state, moment, filters=asked.filters, explain=asked.explain
+            )
+
+    async def _from_memory(self, asked: Asked, state: UserState | None, moment: Moment) -> Made:
+        """A list that asks nobody; of a user's own the popular one."""
+        return await self._maker.listing(
+            asked.list_type, state, moment, filters=asked.filters, explain=asked.explain
         )
 
-    async def _make_and_keep(self, state: UserState, moment: Moment, *, keep: bool) -> Made:
-        """A known user's list. One that something was missing from is not kept."""
-        made = await self._maker.personal(state.user_id, state, moment)
-        if keep and not made.left_out and moment.loaded:
-            await self._lists.put(state.user_id, moment, state.revision, made)
-        return made
+    async def _hurried(self, asked: Asked, found: Found, moment: Moment) -> UserList:
+        """What is there without computing: the list of an earlier version, else the popular one."""
+        if asked.plain and "redis" not in found.missing:
+            for version in moment.earlier:
+                before = replace(moment, live=version)
+                old = await self._kept(asked, before)
+                if old is not None:
+                    return self._answer(asked, old.without(OVERLOAD), before)
+        made = await self._from_memory(asked, found.state, moment)
+        listed = answers.made_now(made, found, moment, asked.walk)
+        return self._answer(asked, listed.without(OVERLOAD), moment)
+
+    async def _kept(self, asked: Asked, moment: Moment) -> Listed | None:
+        """The kept list of this moment's version."""
+        try:
+            entry = await self._lists.read(asked.user_id, moment)
+        except Unavailable:
+            return None
+        return None if entry is None else answers.kept(KeptList(entry), asked, moment)
+
+    async def _like(
+        self, video_id: VideoId, state: UserState | None, filters: Filters, moment: Moment
+    ) -> Made:
+        if not moment.loaded:
+            return Made(())
+        try:
+            async with self._admission.enter():
+                return await self._maker.like(video_id, moment, state=state, filters=filters)
+        except Overloaded:
+            others = structs.replace(filters, exclude=filters.exclude | {video_id})
+            made = await self._maker.listing("popular", state, moment, filters=others)
+            return replace(made, left_out=made.left_out | {OVERLOAD})
+
+    def _answer(self, asked: Asked, listed: Listed, moment: Moment) -> UserList:
+        body = answers.user_list(asked, listed, moment)
+        self._impressions.count(answers.shown(body))
+        return body
 
 
-def _report(renewal: asyncio.Task[Made]) -> None:
-    if not renewal.cancelled() and (error := renewal.exception()):
-        log.error("A list could not be renewed.", exc_info=error)
-
-
-def _cold(found: Found) -> bool:
-    """Whether nothing is known of the user's taste, as far as anyone could say."""
-    if found.state is None:
-        return found.unheard_of
-    return not found.state.recent
-
-
-def _user_list(
-    user_id: UserId,
-    moment: Moment,
-    list_type: ListType,
-    items: Sequence[Ranked],
-    *,
-    name: str,
-    made_at: datetime | None = None,
-    hit: bool = False,
-    cold: bool = False,
-    degraded: Iterable[str] = (),
-) -> UserList:
-    missing = {*degraded, *moment.without}
-    return UserList(
-        user_id=user_id,
-        recommendations=moment.shown(items),
-        metadata=ListMetadata(
-            recommendation_id=name,
-            type=list_type,
-            model_version=moment.version,
-            config_version=moment.config.version,
-            cache_hit=hit,
-            cold_start=cold,
-            degraded=tuple(sorted(missing)),
-            generated_at=made_at or moment.now,
-            total_count=len(items),
-        ),
-    )
+def _must_exist(asked: Asked, found: Found, *, wanted: bool) -> None:
+    if wanted and found.unheard_of:
+        raise UserNotFound(f"The service has never heard of the user {asked.user_id}.")

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from api.batch_pages import BatchPages
 from api.catalogue import VideoCatalogue
+from api.configs import Configs
 from api.erasure import Erasure
 from api.health import HealthCheck
 from api.impressions import Impressions
@@ -29,6 +30,7 @@ class Services:
     batch_pages: BatchPages
     watching: Watching
     catalogue: VideoCatalogue
+    configs: Configs
     impressions: Impressions
     statistics: Statistics
     models: ModelRegistry

@@ -7,6 +7,7 @@ from litestar import Request
 from litestar.exceptions import ClientException
 from litestar.handlers import HTTPRouteHandler
 from litestar.params import QueryParameter
+from litestar.typing import FieldDefinition
 
 from core.errors import InvalidInput
 
@@ -21,13 +22,14 @@ async def only_what_is_read(request: Request[Any, Any, Any]) -> None:
     handler = request.scope["route_handler"]
     if not isinstance(handler, HTTPRouteHandler):
         return
-    known = _query_names(handler)
-    names = [name for name, _ in request.query_params.multi_items()]
-    for name in names:
-        if name not in known:
+    may_repeat = _query_names(handler)
+    seen: set[str] = set()
+    for name, _ in request.query_params.multi_items():
+        if name not in may_repeat:
             raise InvalidInput(f"There is no parameter {name!r} here.", field=name)
-        if names.count(name) > 1:
+        if name in seen and not may_repeat[name]:
             raise InvalidInput(f"Give {name} once.", field=name)
+        seen.add(name)
     if "data" in handler.parsed_fn_signature.parameters:
         if not _is_json(request):
             raise ClientException("Send the body as application/json.", status_code=415)
@@ -44,12 +46,17 @@ def _check_text(body: bytes) -> None:
 
 
 @cache
-def _query_names(handler: HTTPRouteHandler) -> frozenset[str]:
-    """Names of the query parameters that the handler declares."""
-    declared = (field.kwarg_definition for field in handler.parsed_fn_signature.parameters.values())
-    return frozenset(
-        kwarg.name for kwarg in declared if isinstance(kwarg, QueryParameter) and kwarg.name
-    )
+def _query_names(handler: HTTPRouteHandler) -> dict[str, bool]:
+    """Names of the query parameters that the handler declares, and which may be repeated."""
+    return {
+        field.kwarg_definition.name: _is_list(field)
+        for field in handler.parsed_fn_signature.parameters.values()
+        if isinstance(field.kwarg_definition, QueryParameter) and field.kwarg_definition.name
+    }
+
+
+def _is_list(field: FieldDefinition) -> bool:
+    return any(one.is_non_string_sequence for one in (field, *field.inner_types))
 
 
 def _is_json(request: Request[Any, Any, Any]) -> bool:

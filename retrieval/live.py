@@ -28,6 +28,10 @@ class LiveModel:
         """What can be searched in this process, the live version first."""
         return sorted(self._open.values(), key=lambda version: version is not self.current)
 
+    def earlier(self) -> tuple[LiveHandle, ...]:
+        """The open versions that do not answer."""
+        return tuple(version for version in self._open.values() if version is not self.current)
+
     def get(self, version: str) -> LiveHandle | None:
         """The open version of that name."""
         return self._open.get(version)

@@ -10,17 +10,21 @@ from uuid import uuid4
 import numpy as np
 from numpy.typing import NDArray
 
+from api.admission import Admission
 from api.batch_pages import BatchPages
+from api.catalogue import VideoCatalogue
+from api.configs import Configs
 from api.erasure import Erasure
 from api.forgetting import Forgetting
-from api.catalogue import VideoCatalogue
 from api.health import HealthCheck
 from api.impressions import Impressions
 from api.jobs import Jobs
 from api.limits import Limiter
 from api.list_cache import ListCache
+from api.local_lists import LocalLists
 from api.maker import Maker
 from api.moment import Moment
+from api.own_lists import OwnLists
 from api.promotion import Promotion
 from api.recommender import Recommender
 from api.services import Services
@@ -47,6 +51,7 @@ from retrieval.retriever import Retriever
 from retrieval.similar import Similar
 from retrieval.similar_videos import SimilarVideos
 from retrieval.trending import Trending
+from storage.memory.configs import MemoryConfigs
 from storage.memory.files import MemoryFiles
 from storage.memory.history import MemoryHistory
 from storage.memory.impressions import MemoryImpressions
@@ -163,6 +168,7 @@ class World:
         self.search: Any = Breakable("milvus", MemorySearch(index))
         self.published = {"videos_content_1", "videos_content_2"}
         self.index: Any = Breakable("milvus", Published(self.published))
+        self.config_store: Any = Breakable("postgres", MemoryConfigs())
         self.impression_store: Any = Breakable("postgres", MemoryImpressions(self.history_store))
         self.impressions = Impressions(self.impression_store, writer="w", clock=self.clock)
         self.registry = Registry()
@@ -174,6 +180,7 @@ class World:
             "postgres", MemoryErasures(self.job_store, self.history_store)
         )
         self.video_store: Any = Breakable("postgres", MemoryVideos(clock=self.clock))
+        self.admission = Admission(16)
         self.recommender = self._recommender()
         self.counts = Counts()
         self.limiter = Limiter(
@@ -198,17 +205,27 @@ class World:
             now=self.now,
             loaded=self.loaded,
             live_missing=self.live.missing,
+            earlier=self.live.earlier(),
         )
 
     def _recommender(self) -> Recommender:
+        lists = ListCache(self.cache)
+        states = States(store=self.history, cache=self.cache, recent=50)
+        maker = Maker(
+            retriever=Retriever(_sources(self.search), deadline_seconds=5.0),
+            similar=SimilarVideos(self.search, deadline_seconds=5.0),
+        )
+        own_lists = OwnLists(
+            local=LocalLists(0), lists=lists, states=states, maker=maker, admission=self.admission
+        )
         return Recommender(
-            lists=ListCache(self.cache),
-            states=States(store=self.history, cache=self.cache, recent=50),
-            maker=Maker(
-                retriever=Retriever(_sources(self.search), deadline_seconds=5.0),
-                similar=SimilarVideos(self.search, deadline_seconds=5.0),
-            ),
+            own_lists=own_lists,
+            lists=lists,
+            states=states,
+            maker=maker,
             moment=self.moment,
+            admission=self.admission,
+            impressions=self.impressions,
         )
 
     async def watched(self, user_id: str, *names: str) -> None:
@@ -249,6 +266,7 @@ class World:
             ),
             watching=self.watching,
             catalogue=VideoCatalogue(self.video_store, moment=self.moment),
+            configs=Configs(self.config_store),
             impressions=self.impressions,
             statistics=Statistics(self.impression_store, clock=self.clock),
             models=self.models,

@@ -36,6 +36,29 @@ SIMILAR_LIST: dict[str, Any] = {
         "type": "similar",
     },
 }
+EXPLAINED_LIST: dict[str, Any] = {
+    **USER_LIST,
+    "recommendations": [
+        {
+            **RECOMMENDED,
+            "explanation": {
+                "terms": {
+                    "similarity": {"value": 0.5, "weight": 0.6, "contribution": 0.3},
+                    "popularity": {"value": 0.79, "weight": 0.2, "contribution": 0.158},
+                    "genre": {"value": 0.3, "weight": 0.1, "contribution": 0.03},
+                    "recency": {"value": 0.5, "weight": 0.05, "contribution": 0.025},
+                    "exploration": {"value": 0.18, "weight": 0.05, "contribution": 0.009},
+                },
+                "because": "17",
+            },
+        }
+    ],
+}
+RANK: dict[str, Any] = {"user_id": "7", "content_ids": ["42", 43, "gone"], "limit": 10}
+RANKED_LIST: dict[str, Any] = {
+    **USER_LIST,
+    "metadata": {**USER_LIST["metadata"], "type": "ranked", "unknown": ["43", "gone"]},
+}
 WATCH: dict[str, Any] = {
     "content_id": "42",
     "watched_seconds": 600.0,

@@ -3,6 +3,7 @@
 from litestar import get
 from litestar.response.base import ASGIResponse
 
+from api.answers import Asked
 from api.guards import may
 from api.openapi import BEARER, answer, problems
 from api.routes.common import Given, Limit, UserIdInPath, json
@@ -28,7 +29,8 @@ async def recommendations(
     services: Given, user_id: UserIdInPath, limit: Limit = 10
 ) -> ASGIResponse:
     """The first `limit` of the list."""
-    return json(await services.recommender.recommend(UserId(user_id), limit, must_exist=True))
+    asked = Asked(UserId(user_id), limit)
+    return json(await services.recommender.recommend(asked, must_exist=True))
 
 
 HANDLERS = (recommendations,)

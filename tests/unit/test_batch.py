@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from api.answers import Asked
 from api.batch import Batch
 from core.errors import Unavailable
 from core.types import RankingConfig, UserId
@@ -37,7 +38,10 @@ async def test_each_list_is_the_one_that_the_service_gives(world: World) -> None
         assert [state.user_id for state, _ in page.lists] == USERS
         for state, made in page.lists:
             shown = world.moment().shown(made.items)
-            assert shown == (await world.recommender.recommend(state.user_id, 100)).recommendations
+            assert (
+                shown
+                == (await world.recommender.recommend(Asked(state.user_id, 100))).recommendations
+            )
         assert page.failed == {}
 
 
@@ -107,4 +111,4 @@ async def test_before_there_is_a_model_the_lists_are_those_without_one(world: Wo
     page = await batch_of(world).page(USERS, world.moment(), 10)
     [(state, made), *_] = page.lists
     shown = world.moment().shown(made.items)
-    assert shown == (await world.recommender.recommend(state.user_id, 10)).recommendations
+    assert shown == (await world.recommender.recommend(Asked(state.user_id, 10))).recommendations

@@ -8,6 +8,7 @@ import pytest
 from litestar import Litestar
 from litestar.testing import TestClient
 
+from api.answers import Asked
 from api.batch_pages import LIST_LENGTH, BatchPages
 from core.errors import Unavailable
 from core.types import UserId
@@ -45,7 +46,7 @@ async def test_everybody_has_the_list_they_would_get_alone(filled: World) -> Non
     ]
     assert [result.user_id for result in results] == USERS
     for result in results:
-        alone = await filled.recommender.recommend(UserId(result.user_id), LIST_LENGTH)
+        alone = await filled.recommender.recommend(Asked(UserId(result.user_id), LIST_LENGTH))
         assert result.status == "success"
         assert result.recommendations == alone.recommendations
 

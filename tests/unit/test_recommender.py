@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from api.answers import Asked
 from api.schemas import UserList
 from core.errors import UserNotFound, VideoNotFound
 from core.types import RankingConfig, UserId, VideoId
@@ -27,7 +28,8 @@ def ids(body: Any) -> list[str]:
 
 
 async def ask(world: World, limit: int = 10, **options: Any) -> UserList:
-    return await world.recommender.recommend(ANN, limit, **options)
+    must_exist = options.pop("must_exist", False)
+    return await world.recommender.recommend(Asked(ANN, limit, **options), must_exist=must_exist)
 
 
 async def test_a_list_follows_the_users_taste_and_has_nothing_watched(world: World) -> None:
@@ -252,7 +254,7 @@ async def test_before_the_catalogue_is_read_kept_lists_are_served(world: World) 
     assert ids(body) == ids(kept)
     assert {entry.title for entry in body.recommendations} == {""}  # those are the catalogue's
     assert body.metadata.degraded == ("catalogue",)
-    stranger = await world.recommender.recommend(UserId("stranger"))
+    stranger = await world.recommender.recommend(Asked(UserId("stranger")))
     assert ids(stranger) == []
     assert "catalogue" in stranger.metadata.degraded
 

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from api.answers import Asked
 from core.errors import Unavailable
 from core.types import Hits, UserId, VideoId
 from retrieval.exact import ExactSearch
@@ -76,7 +77,7 @@ def world() -> World:
 async def test_lists_stay_personal_and_say_what_was_away(world: World) -> None:
     await world.watched("ann", "v000", "v003", "v006")
     for _ in range(2):
-        answer = await world.recommender.recommend(UserId("ann"), 10)
+        answer = await world.recommender.recommend(Asked(UserId("ann"), 10))
         assert answer.metadata.degraded == ("milvus",)
         assert not answer.metadata.cache_hit  # so that the next one says it, or no longer does
         assert {entry.genre for entry in answer.recommendations} == {"drama"}

@@ -8,6 +8,7 @@ from datetime import timedelta
 import numpy as np
 import pytest
 
+from api.answers import Asked
 from api.list_cache import ListCache
 from api.maker import maker_over
 from api.moment import Moment
@@ -86,7 +87,7 @@ async def warmed_up(world: World) -> Warmed:
 
 
 async def ask(world: World, user_id: UserId) -> UserList:
-    return await world.recommender.recommend(user_id, 100)
+    return await world.recommender.recommend(Asked(user_id, 100))
 
 
 def flip(world: World) -> None:

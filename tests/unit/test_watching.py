@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from api.answers import Asked
 from api.watching import NewRating, NewWatch, Recorded
 from core.errors import Conflict, InvalidInput, Unavailable, VideoNotFound
 from core.types import UserId, VideoId
@@ -118,9 +119,9 @@ async def test_an_unusable_key_is_refused(world: World, key: str) -> None:
 
 async def test_the_next_list_does_not_have_it(world: World) -> None:
     await world.watched("ann", *NAMES[2:30:3])
-    before = (await world.recommender.recommend(ANN)).recommendations[0].content_id
+    before = (await world.recommender.recommend(Asked(ANN))).recommendations[0].content_id
     await record(world, video_id=VideoId(before))
-    after = await world.recommender.recommend(ANN)
+    after = await world.recommender.recommend(Asked(ANN))
     assert not after.metadata.cache_hit
     assert before not in [entry.content_id for entry in after.recommendations]
 
@@ -129,12 +130,12 @@ async def test_with_redis_away_it_is_committed_and_the_lists_are_dropped_later(
     world: World,
 ) -> None:
     await world.watched("ann", *NAMES[2:30:3])
-    before = (await world.recommender.recommend(ANN)).recommendations[0].content_id
+    before = (await world.recommender.recommend(Asked(ANN))).recommendations[0].content_id
     world.cache.away = True
     assert not (await record(world, video_id=VideoId(before))).duplicate
     world.cache.away = False
     await world.forgetting.pay()
-    after = await world.recommender.recommend(ANN)
+    after = await world.recommender.recommend(Asked(ANN))
     assert before not in [entry.content_id for entry in after.recommendations]
 
 
@@ -153,9 +154,9 @@ async def test_a_rating_is_committed_with_its_weight(world: World) -> None:
 
 async def test_a_rated_video_never_comes_again(world: World) -> None:
     await world.watched("ann", *NAMES[2:30:3])
-    before = (await world.recommender.recommend(ANN)).recommendations[0].content_id
+    before = (await world.recommender.recommend(Asked(ANN))).recommendations[0].content_id
     await rate(world, 0.5, video_id=VideoId(before))
-    after = await world.recommender.recommend(ANN, 100)
+    after = await world.recommender.recommend(Asked(ANN, 100))
     assert before not in [entry.content_id for entry in after.recommendations]
 
 

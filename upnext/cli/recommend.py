@@ -8,6 +8,7 @@ from typing import TypeVar
 import click
 from rich.table import Table
 
+from api.answers import Asked
 from api.app import services
 from api.recommender import Recommender
 from api.schemas import Recommended, SimilarList, UserList
@@ -42,7 +43,10 @@ def recommend(user: str, limit: int, *, as_json: bool) -> None:
     """  # noqa: D301 - \b is click's mark for "keep these lines"
     user_id = check_user_id(user)
     body = _answer(
-        ("recs", user), limit, UserList, lambda recommender: recommender.recommend(user_id, limit)
+        ("recs", user),
+        limit,
+        UserList,
+        lambda recommender: recommender.recommend(Asked(user_id, limit)),
     )
     emit(body, as_json=as_json, table=lambda: _user_table(body))
 
