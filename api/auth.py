@@ -1,21 +1,29 @@
 """Who is calling: tokens are checked once and remembered for a while."""
 
+import math
+import time
 from collections import OrderedDict
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any, Literal
 
 import jwt
 import msgspec
 
-from core.clock import Clock, utc_now
+from api.keys import KeySet
+from api.ports import KeySource
 from core.errors import SetupError, Unauthenticated
 from core.settings import Settings
 
 Role = Literal["user", "service", "trainer", "admin"]
-ALGORITHM = "HS256"
+ALGORITHM = "HS256"  # of tokens signed with the secret
 SECRET_BYTES = 32  # RFC 7518 3.2: a key of the hash's size or larger
 REMEMBER_SECONDS = 300.0
-REMEMBERED = 10_000
+REMEMBERED = 25_000  # about 600 bytes each
+TOKEN_BYTES = 8192
+SUB_LENGTH = 128
+
+_ROLES: tuple[Role, ...] = ("user", "service", "trainer", "admin")
 
 
 class Principal(msgspec.Struct, frozen=True):
@@ -30,88 +38,156 @@ class _Claims(msgspec.Struct, frozen=True):
 
     sub: str
     exp: float
+    nbf: float = 0.0
     roles: frozenset[str] = frozenset()
 
 
-@dataclass(frozen=True, slots=True)
-class _Remembered:
-    principal: Principal
-    until: float
-
-
 class TokenVerifier:
-    """Checks HS256 tokens; the algorithm is ours to say, never the token's.
+    """Checks tokens signed with our secret (HS256) or by an issuer's keys (RS256, ES256).
 
-    Verified tokens are remembered, the least recently used forgotten first, for five minutes
-    and never past their `exp`.
+    Which key and algorithm a token is checked with is ours to say: the secret is for HS256 alone,
+    a public key for the algorithm of its kind alone, and keys that a token brings along or points
+    to are not looked at. Verified tokens are remembered, the least recently used forgotten first,
+    for five minutes, never past their `exp`, and not beyond a change of the issuer's keys.
     """
 
     def __init__(
         self,
-        secret: str,
+        secret: str | None,
         *,
+        keys: KeySet | None = None,
         issuer: str | None = None,
         audience: str | None = None,
-        clock: Clock = utc_now,
+        leeway_seconds: float = 0.0,
+        clock: Callable[[], float] = time.time,
     ) -> None:
+        self.keys = keys
         self._secret = secret
         self._issuer = issuer
         self._audience = audience
+        self._leeway = leeway_seconds
         self._clock = clock
-        self._known: OrderedDict[str, _Remembered] = OrderedDict()
+        self._remembered: OrderedDict[str, tuple[Principal, float]] = OrderedDict()
+        self._roles: dict[frozenset[str], frozenset[Role]] = {}
+        if keys is not None:
+            keys.changed = self._remembered.clear
 
-    def verify(self, token: str) -> Principal:
-        """The principal of a valid token. Raises `Unauthenticated`."""
-        now = self._clock().timestamp()
-        known = self._known.get(token)
-        if known is not None and now < known.until:
-            self._known.move_to_end(token)
-            return known.principal
-        claims = self._decode(token)
-        if claims.exp <= now:
+    @property
+    def ready(self) -> bool:
+        """Whether tokens can be checked."""
+        return self._secret is not None or (self.keys is not None and self.keys.known)
+
+    @asynccontextmanager
+    async def kept(self) -> AsyncIterator[None]:
+        """Keep the issuer's keys, if there is one, current for the time of the block."""
+        async with AsyncExitStack() as stack:
+            if self.keys is not None:
+                await stack.enter_async_context(self.keys.kept())
+            yield
+
+    def known(self, token: str) -> Principal | None:
+        """The principal of a token that was checked lately; None: ask `verify`."""
+        found = self._remembered.get(token)
+        if found is None or self._clock() >= found[1]:
+            return None
+        self._remembered.move_to_end(token)
+        return found[0]
+
+    async def verify(self, token: str) -> Principal:
+        """The principal of a valid token.
+
+        Raises:
+            Unauthenticated: it is not one.
+            Unavailable: the issuer's keys were never had, so nobody can say.
+        """
+        return self.known(token) or self._remember(token, await self._checked(token))
+
+    async def _checked(self, token: str) -> _Claims:
+        """Claims of a token whose signature, form, times, `iss` and `aud` are right."""
+        if len(token) > TOKEN_BYTES:
+            raise Unauthenticated(f"The token has more than {TOKEN_BYTES} characters.")
+        try:
+            header = jwt.get_unverified_header(token)
+            key, algorithm = await self._key(header)
+            claims = msgspec.convert(self._decoded(token, key, algorithm), _Claims)
+        except (jwt.PyJWTError, msgspec.ValidationError, ValueError, RecursionError) as error:
+            raise Unauthenticated("The token is not valid: get a new one.") from error
+        self._check_times(claims)
+        if not (1 <= len(claims.sub) <= SUB_LENGTH and claims.sub.isprintable()):
+            raise Unauthenticated(f"`sub` of a token has 1 to {SUB_LENGTH} printable characters.")
+        return claims
+
+    async def _key(self, header: dict[str, Any]) -> tuple[Any, str]:
+        """What the token is to be checked with, and the one algorithm to do it by."""
+        named = header.get("alg")
+        if named == ALGORITHM and self._secret is not None:
+            return self._secret, ALGORITHM
+        if named in ("RS256", "ES256") and self.keys is not None:
+            key = await self.keys.find(header.get("kid"), named)
+            if key is not None:
+                return key.public, key.algorithm
+        raise Unauthenticated("The token is signed by nobody who is trusted here.")
+
+    def _decoded(self, token: str, key: Any, algorithm: str) -> dict[str, Any]:  # noqa: ANN401
+        return jwt.decode(
+            token,
+            key,
+            algorithms=[algorithm],
+            issuer=self._issuer,
+            audience=self._audience,
+            # Times are compared with our clock; `iat` bounds nothing, and an issuer whose clock
+            # is ahead must not lock its users out.
+            options={
+                "require": ["exp", "sub"],
+                "verify_exp": False,
+                "verify_nbf": False,
+                "verify_iat": False,
+                "verify_aud": self._audience is not None,
+            },
+        )
+
+    def _check_times(self, claims: _Claims) -> None:
+        now = self._clock()
+        # In this form no number that is not one, such as `NaN`, gets through.
+        if not now < claims.exp + self._leeway < math.inf:
             raise Unauthenticated("The token has expired: get a new one.")
-        principal = Principal(claims.sub, _known_roles(claims.roles))
-        self._known[token] = _Remembered(principal, min(claims.exp, now + REMEMBER_SECONDS))
-        self._known.move_to_end(token)
-        if len(self._known) > REMEMBERED:
-            self._known.popitem(last=False)
+        if not claims.nbf - self._leeway <= now:
+            raise Unauthenticated("The token is not valid yet.")
+
+    def _remember(self, token: str, claims: _Claims) -> Principal:
+        principal = Principal(claims.sub, self._known_roles(claims.roles))
+        until = min(claims.exp + self._leeway, self._clock() + REMEMBER_SECONDS)
+        self._remembered[token] = (principal, until)
+        self._remembered.move_to_end(token)
+        if len(self._remembered) > REMEMBERED:
+            self._remembered.popitem(last=False)
         return principal
 
-    def _decode(self, token: str) -> _Claims:
-        """Claims of a token whose signature, form, `iss` and `aud` are right."""
-        try:
-            claims = jwt.decode(
-                token,
-                self._secret,
-                algorithms=[ALGORITHM],
-                issuer=self._issuer,
-                audience=self._audience,
-                # `exp` is compared with our clock, just below; `iat` bounds nothing, and an issuer
-                # whose clock is a second ahead must not lock its users out.
-                options={
-                    "require": ["exp", "sub"],
-                    "verify_exp": False,
-                    "verify_iat": False,
-                    "verify_aud": self._audience is not None,
-                },
-            )
-            return msgspec.convert(claims, _Claims)
-        except (jwt.InvalidTokenError, msgspec.ValidationError) as error:
-            raise Unauthenticated("The token is not valid: get a new one.") from error
+    def _known_roles(self, named: frozenset[str]) -> frozenset[Role]:
+        """The roles that mean something here, as one object each; others belong to others."""
+        roles = frozenset(role for role in _ROLES if role in named)
+        return self._roles.setdefault(roles, roles)
 
 
-def _known_roles(roles: frozenset[str]) -> frozenset[Role]:
-    """The roles that mean something here; others belong to other services."""
-    known: tuple[Role, ...] = ("user", "service", "trainer", "admin")
-    return frozenset(role for role in known if role in roles)
+def verifier(settings: Settings, source: KeySource | None = None) -> TokenVerifier:
+    """The verifier of these settings; `source` is where `jwt_jwks_url` is read.
 
-
-def verifier(settings: Settings) -> TokenVerifier:
-    """The verifier of these settings. Raises `SetupError` without a usable secret."""
-    secret = settings.jwt_secret.get_secret_value() if settings.jwt_secret else ""
-    if len(secret.encode()) < SECRET_BYTES:
+    Raises:
+        SetupError: there is neither a usable secret nor an issuer's URL.
+    """
+    secret = settings.jwt_secret.get_secret_value() if settings.jwt_secret else None
+    if secret is not None and len(secret.encode()) < SECRET_BYTES:
+        raise SetupError(f"UPNEXT_JWT_SECRET must have {SECRET_BYTES} bytes or more.")
+    if secret is None and source is None:
         raise SetupError(
-            f"Set UPNEXT_JWT_SECRET to a secret of {SECRET_BYTES} bytes or more; "
-            "there is no default. `openssl rand -hex 32` makes one."
+            f"Set UPNEXT_JWT_SECRET to a secret of {SECRET_BYTES} bytes or more; there is no "
+            "default. `openssl rand -hex 32` makes one. Or set UPNEXT_JWT_JWKS_URL to where the "
+            "issuer of your tokens publishes its keys."
         )
-    return TokenVerifier(secret, issuer=settings.jwt_issuer, audience=settings.jwt_audience)
+    return TokenVerifier(
+        secret,
+        keys=None if source is None else KeySet(source),
+        issuer=settings.jwt_issuer,
+        audience=settings.jwt_audience,
+        leeway_seconds=settings.jwt_leeway_seconds,
+    )

@@ -82,7 +82,7 @@ def may(action: Action) -> Guard:
     rule = RULES[action]
 
     async def guard(connection: Connection, _: BaseRouteHandler) -> None:
-        principal = _principal(connection)
+        principal = await _principal(connection)
         connection.scope["state"][_CALLER] = principal
         await connection.app.state.services.limiter.count(principal, connection.scope["state"])
         if not rule.allows(principal, connection.path_params.get("user_id")):
@@ -103,10 +103,10 @@ def may_act_for(principal: Principal, user_id: str) -> None:
         raise Forbidden("The roles of this token do not allow that for this user.")
 
 
-def _principal(connection: Connection) -> Principal:
-    """Whoever the bearer token names. Raises `Unauthenticated`."""
+async def _principal(connection: Connection) -> Principal:
+    """Whoever the bearer token names. Raises `Unauthenticated`, `Unavailable`."""
     scheme, _, token = connection.headers.get("authorization", "").partition(" ")
     if scheme.lower() != "bearer" or not token:
         raise Unauthenticated("Send a token: `Authorization: Bearer <JWT>`.")
     verifier: TokenVerifier = connection.app.state.verifier
-    return verifier.verify(token.strip())
+    return await verifier.verify(token.strip())

@@ -23,6 +23,11 @@ def make_token(
     Raises:
         SetupError: there is no secret, or one shorter than the algorithm wants.
     """
+    if settings.jwt_secret is None and settings.jwt_jwks_url is not None:
+        raise SetupError(
+            "Tokens are signed by the issuer whose keys are at UPNEXT_JWT_JWKS_URL: get one there. "
+            "To sign with a secret as well, set UPNEXT_JWT_SECRET here and for the service."
+        )
     secret = settings.jwt_secret.get_secret_value() if settings.jwt_secret else ""
     if len(secret.encode()) < SECRET_BYTES:
         raise SetupError(f"UPNEXT_JWT_SECRET must have {SECRET_BYTES} bytes or more.")

@@ -41,5 +41,7 @@ def token(sub: str, roles: tuple[Role, ...], expires_in: int) -> None:
         http://127.0.0.1:8000/recs/models
     """  # noqa: D301
     settings = load()
-    signed = complete(settings, Home(settings.home), Endpoints())
-    click.echo(make_token(signed, sub, roles, timedelta(seconds=expires_in)))
+    home = Home(settings.home)
+    if settings.jwt_jwks_url is None or home.secret_file.exists():
+        settings = complete(settings, home, Endpoints())
+    click.echo(make_token(settings, sub, roles, timedelta(seconds=expires_in)))
