@@ -100,11 +100,12 @@ class RedisUserCache:
         keys = _keys(user_id)
         with mapped():
             pipe = self._client.pipeline(transaction=True)
-            await pipe.exists(*keys)
+            await pipe.exists(keys[1])
+            await pipe.hexists(keys[0], "body")
             await self._forget(keys=keys, args=[revision, LATE_SECONDS], client=pipe)
             await self._news.publish([user_id], pipe)
-            kept = (await pipe.execute())[0]
-        return bool(kept)
+            lists, state, *_ = await pipe.execute()
+        return bool(lists or state)
 
     async def forget_many(self, revisions: Mapping[UserId, int]) -> None:
         """Drop these users' states and lists, refuse older ones and tell all, in one round trip."""

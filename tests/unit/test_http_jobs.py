@@ -7,7 +7,7 @@ from litestar import Litestar
 from litestar.testing import TestClient
 
 from tests.asking import ADMIN, bearer, problem
-from tests.serving import World
+from tests.serving import NAMES, World
 
 pytestmark = pytest.mark.unit
 
@@ -130,3 +130,22 @@ def test_jobs_need_the_database(world: World, client: TestClient[Litestar]) -> N
     world.jobs.away = True
     problem(client.post(PATH, headers=SHOP, json={"all": True}), 503, "unavailable")
     problem(client.get("/jobs/none", headers=SHOP), 503, "unavailable")
+
+
+def test_an_erasure_is_a_job_and_keeps_the_user_out(
+    world: World, client: TestClient[Litestar]
+) -> None:
+    watch = {"content_id": NAMES[0]}
+    assert client.post("/users/ann/watch-history", headers=ADMIN, json=watch).is_success
+    answer = client.delete("/users/ann", headers=ADMIN)
+    assert answer.status_code == 202
+    job = answer.json()
+    assert (job["kind"], job["status"]) == ("erasure", "queued")
+    assert answer.headers["location"] == f"/jobs/{job['job_id']}"
+    assert world.job_store.asked[job["job_id"]] == {"user_id": "ann"}
+    again = client.post("/users/ann/watch-history", headers=ADMIN, json=watch)
+    assert "erased" in problem(again, 409, "conflict")["detail"]
+    assert client.delete("/users/nobody-knows", headers=ADMIN).status_code == 202
+    problem(client.delete("/users/a%20b", headers=ADMIN), 400, "invalid_parameter")
+    world.erasures.away = True
+    problem(client.delete("/users/ann", headers=ADMIN), 503, "unavailable")

@@ -1,0 +1,182 @@
+"""Erasure over HTTP by a real worker: afterwards no store has anything, and nothing comes back."""
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlsplit
+from uuid import uuid4
+
+import httpx
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+from redis import Redis
+from sqlalchemy import text
+
+from core.settings import Settings, load
+from core.types import AddCounts, Interaction
+from embeddings.dataset import read_histories
+from storage.artifacts import artifact_store
+from storage.embedded.server import free_port
+from storage.milvus_writer import MilvusWriter
+from storage.postgres.engine import pool
+from storage.postgres.interactions import PostgresInteractions
+from storage.redis.users import LATE_SECONDS
+from tests.histories import watch
+from tests.polling import eventually
+from tests.served import Served
+from tests.stored import store_live, store_videos
+from tests.working import Working
+from upnext.jobs.keys import snapshot_key
+
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(180)]
+
+NAMES = [f"v{number:03}" for number in range(60)]
+GONE, STAYS = f"gone-{uuid4().hex}", f"stays-{uuid4().hex}"
+DIM = 8
+TABLES = text(
+    "SELECT schemaname || '.' || tablename FROM pg_tables WHERE schemaname IN ('public', 'queue')"
+)
+
+
+@pytest.fixture
+def settings(
+    tmp_path: Path, database_url: str, redis_url: str, milvus_uri: str, nats_url: str
+) -> Settings:
+    return load(
+        {
+            "home": str(tmp_path / "home"),
+            "port": str(free_port()),
+            "workers": "2",
+            "postgres_url": database_url,
+            "redis_url": redis_url,
+            "milvus_uri": milvus_uri,
+            "bus_url": nats_url,
+            "index": "exact",
+            "artifacts_url": (tmp_path / "artifacts").as_uri(),
+            "jwt_secret": "a secret of this test only, long enough for an HMAC",
+            "redis_timeout_seconds": "2",
+        }
+    )
+
+
+def watches() -> list[Interaction]:
+    return [
+        watch(f"{user}-{name}", user, name, hours=at)
+        for user in (GONE, STAYS)
+        for at, name in enumerate(NAMES[:3])
+    ]
+
+
+@pytest.fixture
+def users_of_version(settings: Settings) -> Iterator[str]:
+    """A live version with a snapshot, and its collection of users."""
+    version = asyncio.run(_fill(settings))
+    name = f"users_{version}"
+    with closing(MilvusWriter.of(settings)) as writer:
+        writer.create(name, DIM)
+        list(writer.insert(name, [GONE, STAYS], np.eye(2, DIM, dtype=np.float32)))
+        writer.seal(name)
+        yield name
+        writer.drop(name)
+
+
+async def _fill(settings: Settings) -> str:
+    async with pool(settings) as engine:
+        await store_videos(engine, NAMES)
+        interactions = PostgresInteractions(engine)
+        await interactions.add_many(watches())
+        model = await store_live(settings, engine, NAMES)
+        kept = Path(unquote(urlsplit(settings.artifacts_url or "").path)).parent / "snapshot"
+        await read_histories(interactions.stream(), {}, kept)
+        artifact_store(settings.artifacts_url or "").put(snapshot_key(model.id), kept)
+        return model.version
+
+
+def done(client: httpx.Client, answer: httpx.Response) -> dict[str, Any]:
+    """The job that was asked for, once it is done."""
+    assert answer.status_code == 202, answer.text
+    path = answer.headers["location"]
+    eventually(lambda: client.get(path).json()["status"] == "done", seconds=60, every=0.2)
+    job: dict[str, Any] = client.get(path).json()
+    return job
+
+
+def test_an_erased_user_is_nowhere_and_stays_away(
+    settings: Settings, users_of_version: str, tmp_path: Path
+) -> None:
+    with (
+        Working(settings, tmp_path / "worker.log"),
+        Served(settings) as server,
+        server.client() as client,
+    ):
+        for user in (GONE, STAYS):
+            for _ in range(4):  # whichever worker answers
+                assert client.get(f"/recs/{user}").json()["metadata"]["cold_start"] is False
+        batch = done(client, client.post("/recommendations/batch/jobs", json={"all": True}))
+        assert batch["counts"]["lists"] == 2
+
+        receipt = done(client, client.delete(f"/users/{GONE}"))
+        counts = receipt["counts"]
+        assert counts.pop("not_reached")
+        assert counts == {
+            "history": 3, "cached": 1, "vectors": 1, "snapshots": 1, "batch_results": 1,
+        }  # fmt: skip
+
+        _assert_nowhere(settings, users_of_version)
+        made = client.get(f"/jobs/{batch['job_id']}/result").text
+        assert GONE not in made
+        assert STAYS in made
+        for _ in range(4):
+            assert client.get(f"/users/{GONE}/recommendations").status_code == 404
+            assert client.get(f"/recs/{GONE}").json()["metadata"]["cold_start"] is True
+            assert client.get(f"/recs/{STAYS}").json()["metadata"]["cold_start"] is False
+
+        again = client.post(f"/users/{GONE}/watch-history", json={"content_id": NAMES[5]})
+        assert (again.status_code, again.json()["code"]) == (409, "conflict")
+        replayed = asyncio.run(_replayed(settings))
+        assert (replayed.accepted, replayed.duplicates, replayed.erased) == (0, 3, 3)
+        _assert_nowhere(settings, users_of_version)
+
+        repeated = done(client, client.delete(f"/users/{GONE}"))["counts"]
+        assert not any(count for name, count in repeated.items() if name != "not_reached")
+        assert done(client, client.delete("/users/never-heard-of"))["status"] == "done"
+        assert client.get(f"/users/{STAYS}/recommendations").status_code == 200
+
+
+async def _replayed(settings: Settings) -> AddCounts:
+    async with pool(settings) as engine:
+        return await PostgresInteractions(engine).add_many(watches())
+
+
+def _assert_nowhere(settings: Settings, collection: str) -> None:
+    """Search every store for the id; only a mark in Redis that nobody can be late may remain."""
+    assert asyncio.run(_rows(settings, GONE)) == {}
+    assert asyncio.run(_rows(settings, STAYS)) == {"public.interactions": 3, "public.users": 1}
+
+    with Redis.from_url(settings.redis_url or "") as redis:
+        for key in redis.scan_iter(f"*{GONE}*"):
+            assert 0 <= redis.ttl(key) <= LATE_SECONDS
+            assert redis.hkeys(key) == [b"floor"]
+
+    with closing(MilvusWriter.of(settings)) as writer:
+        assert writer.lacking(collection, [GONE, STAYS]) == [GONE]
+
+    root = Path(unquote(urlsplit(settings.artifacts_url or "").path))
+    for file in (path for path in root.rglob("*") if path.is_file()):
+        if file.suffix == ".parquet":
+            users = set(pq.read_table(file, columns=["user_id"]).column("user_id").to_pylist())
+            assert users == {STAYS}
+        assert GONE.encode() not in file.read_bytes()
+
+
+async def _rows(settings: Settings, user: str) -> dict[str, int]:
+    """Tables with rows in which the id stands anywhere, and how many these are."""
+    found = {}
+    async with pool(settings) as engine, engine.connect() as connection:
+        for table in (await connection.execute(TABLES)).scalars():
+            rows = text(f"SELECT count(*) FROM {table} AS row WHERE row::text LIKE :id")  # noqa: S608 (a table's name)
+            found[table] = await connection.scalar(rows, {"id": f"%{user}%"})
+    return {table: count for table, count in found.items() if count}
