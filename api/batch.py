@@ -58,10 +58,22 @@ class Batch:
     these is for one moment of the catalogue.
     """
 
-    def __init__(self, states: BulkStates, search: VectorSearch, *, recent: int) -> None:
+    def __init__(
+        self, states: BulkStates, search: VectorSearch, *, recent: int, remember: bool = True
+    ) -> None:
+        """Make a batch.
+
+        Args:
+            states: what is known of users.
+            search: what their vectors are searched with.
+            recent: how many watches a state holds.
+            remember: what is like a video, from page to page; not where `search` does.
+        """
         self._states = states
         self._recent = recent
-        together = PageSearch(search, remember=lambda name: name.startswith("content_"))
+        together = PageSearch(
+            search, remember=lambda name: remember and name.startswith("content_")
+        )
         self._maker = maker_over(together, deadline_seconds=DEADLINE_SECONDS)
 
     async def page(

@@ -75,7 +75,7 @@ class BatchPages:
     async def _results(
         self, users: Sequence[UserId], states: dict[UserId, UserState], moment: Moment
     ) -> list[UserResult]:
-        batch = Batch(self._states, self._search, recent=self._recent)
+        batch = Batch(self._states, self._search, recent=self._recent, remember=False)
         made = await batch.made(list(states.values()), moment, LIST_LENGTH)
         by_user = dict(zip(states, made, strict=True))
         return [_result(user, by_user.get(user), moment) for user in users]

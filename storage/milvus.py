@@ -126,5 +126,5 @@ def _mapped() -> Iterator[None]:
 
 
 def hits_of(found: Any) -> Hits:  # noqa: ANN401  (pymilvus has no types)
-    """Hits of one query vector, read as columns: an object a hit would take longer than all else."""
+    """Hits of one query vector, read as columns: an object for each hit takes longer."""
     return Hits(tuple(found.ids), np.array(found.distances, dtype=np.float32))
