@@ -21,6 +21,7 @@ from api.erasure import Erasure
 from api.forgetting import Forgetting
 from api.health import HealthCheck
 from api.http import application
+from api.importing import Imports
 from api.impressions import Impressions
 from api.jobs import Jobs
 from api.limits import Limiter, quotas
@@ -102,7 +103,11 @@ def create_app() -> Litestar:
     logging.configure(settings.log_level)
     url = settings.jwt_jwks_url
     tokens = verifier(settings, None if url is None else JwksUrl(url))
-    return application(lambda: _serving(settings, tokens), tokens)
+    return application(
+        lambda: _serving(settings, tokens),
+        tokens,
+        access_log_sample=settings.access_log_sample,
+    )
 
 
 @asynccontextmanager
@@ -126,12 +131,14 @@ async def services(settings: Settings) -> AsyncIterator[Services]:
         replica = f"{node()}/{os.getpid()}/{uuid4().hex[:8]}"
         memory = _memory(settings, stores, replica)
         search = _search(settings, stores.search, memory.live)
-        forgetting = Forgetting(stores.cache)
+        local = LocalLists(settings.local_lists_bytes)
+        forgetting = Forgetting(stores.cache, local=local)
         impressions = Impressions(stores.impressions, writer=replica)
         limiter = Limiter(stores.limits, quotas(settings))
         tasks = [
             asyncio.create_task(memory.follower.run()),
             asyncio.create_task(forgetting.run()),
+            asyncio.create_task(stores.notices.run(local)),
             asyncio.create_task(impressions.run()),
             asyncio.create_task(limiter.run()),
         ]
@@ -145,6 +152,7 @@ async def services(settings: Settings) -> AsyncIterator[Services]:
                 forgetting=forgetting,
                 impressions=impressions,
                 limiter=limiter,
+                local=local,
             )
         finally:
             for task in tasks:
@@ -218,6 +226,7 @@ def _services(
     forgetting: Forgetting,
     impressions: Impressions,
     limiter: Limiter,
+    local: LocalLists,
 ) -> Services:
     lists = ListCache(stores.cache)
     states = States(store=stores.states, cache=stores.cache, recent=settings.state_recent)
@@ -226,7 +235,7 @@ def _services(
     return Services(
         recommender=Recommender(
             own_lists=OwnLists(
-                local=LocalLists(0), lists=lists, states=states, maker=maker, admission=admission
+                local=local, lists=lists, states=states, maker=maker, admission=admission
             ),
             lists=lists,
             states=states,
@@ -248,6 +257,7 @@ def _services(
         ),
         catalogue=VideoCatalogue(stores.videos, moment=memory.moment),
         configs=Configs(stores.configs),
+        imports=Imports(stores.videos, stores.interactions, forgetting),
         impressions=impressions,
         statistics=Statistics(stores.impressions),
         models=stores.models,
@@ -261,6 +271,8 @@ def _services(
         erasure=Erasure(stores.erasures),
         health=HealthCheck(stores.probes),
         limiter=limiter,
+        local=local,
+        moment=memory.moment,
         live=memory.live,
         ready=memory.follower.loaded.is_set,
     )

@@ -7,11 +7,14 @@ from typing import Any
 from litestar import Litestar, Request
 from litestar.di import Provide
 from litestar.exceptions import HTTPException
+from litestar.types import Message, Scope
 
 from api import openapi
 from api.auth import Principal, TokenVerifier
 from api.guards import caller
+from api.hot import HotPath
 from api.limits import send_limit
+from api.observing import Observing, is_observed
 from api.problems import on_fault, on_http_error, on_our_error
 from api.request_id import send_request_id
 from api.routes import (
@@ -20,6 +23,7 @@ from api.routes import (
     config,
     erasure,
     health,
+    imports,
     jobs,
     models,
     rank,
@@ -38,14 +42,31 @@ MAX_BODY_BYTES = 64 * 1024
 Compose = Callable[[], AbstractAsyncContextManager[Services]]
 
 
-def application(compose: Compose, verifier: TokenVerifier) -> Litestar:
-    """The application; `compose` gives its services for as long as it runs."""
+def application(
+    compose: Compose, verifier: TokenVerifier, *, access_log_sample: float = 0.01
+) -> Litestar:
+    """The application; `compose` gives its services for as long as it runs.
+
+    Args:
+        compose: gives the services.
+        verifier: of tokens.
+        access_log_sample: the share of cached 200s that get a line in the log.
+    """
+    observing = Observing(access_log_sample)
+    hot = HotPath(verifier, observing)
+
+    async def finish(message: Message, scope: Scope) -> None:
+        if message["type"] == "http.response.start" and not is_observed(scope):
+            await send_request_id(message, scope)
+            await send_limit(message, scope)
+            observing.begins(scope, message["status"])
 
     @asynccontextmanager
     async def lifespan(app: Litestar) -> AsyncIterator[None]:
         async with compose() as services:
-            app.state.services = services
+            app.state.services = hot.services = services
             yield
+            hot.services = None
 
     app = Litestar(
         route_handlers=[
@@ -57,6 +78,7 @@ def application(compose: Compose, verifier: TokenVerifier) -> Litestar:
             *catalogue.HANDLERS,
             *batch.HANDLERS,
             *models.HANDLERS,
+            *imports.HANDLERS,
             *config.HANDLERS,
             *stats.HANDLERS,
             *jobs.HANDLERS,
@@ -71,7 +93,8 @@ def application(compose: Compose, verifier: TokenVerifier) -> Litestar:
             "caller": Provide(_caller, sync_to_thread=False),
         },
         before_request=only_what_is_read,
-        before_send=[send_request_id, send_limit],
+        middleware=[hot],
+        before_send=[finish],
         exception_handlers={
             UpnextError: on_our_error,
             HTTPException: on_http_error,

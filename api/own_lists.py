@@ -5,7 +5,7 @@ from collections.abc import Hashable
 from dataclasses import dataclass
 
 import structlog
-from prometheus_client import Counter
+from structlog.contextvars import bind_contextvars
 
 from api.admission import Admission, Overloaded
 from api.kept_list import Entry, KeptList
@@ -21,8 +21,7 @@ from core.types import UserId
 
 log = structlog.get_logger(__name__)
 
-_LOCAL, _REDIS = LISTS.labels("local"), LISTS.labels("redis")
-_STALE, _MISS = LISTS.labels("stale"), LISTS.labels("miss")
+_OUTCOMES = {name: LISTS.labels(name) for name in ("local", "redis", "stale", "miss")}
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,33 +66,31 @@ class OwnLists:
         """
         kept = self._local.get(user_id, moment)
         if kept is not None:
-            return self._served(user_id, moment, kept, _LOCAL)
+            return self._served(user_id, moment, kept, "local")
         key = self._key(user_id, moment)
         found = await self._finding.do(key, lambda: self._find(user_id, moment))
         if isinstance(found, KeptList):
-            return self._served(user_id, moment, found, _REDIS)
-        _MISS.inc()
+            return self._served(user_id, moment, found, "redis")
+        _note("miss", moment)
         return found
 
     async def make(self, user_id: UserId, moment: Moment) -> MadeNow:
         """The list, made now although one is kept: that one has become too short."""
-        _MISS.inc()
+        _note("miss", moment)
         return await self._make_once(user_id, moment)
 
     def _key(self, user_id: UserId, moment: Moment) -> Hashable:
         drop = self._local.last_drop(user_id)
         return (user_id, moment.version, moment.config.version, drop)
 
-    def _served(
-        self, user_id: UserId, moment: Moment, kept: KeptList, outcome: Counter
-    ) -> KeptList:
+    def _served(self, user_id: UserId, moment: Moment, kept: KeptList, outcome: str) -> KeptList:
         if is_stale(kept.entry, moment):
-            outcome = _STALE
+            outcome = "stale"
             renewal = self._renewing.start(
                 self._key(user_id, moment), lambda: self._renew(user_id, moment)
             )
             renewal.add_done_callback(_report)
-        outcome.inc()
+        _note(outcome, moment)
         return kept
 
     async def _find(self, user_id: UserId, moment: Moment) -> KeptList | MadeNow:
@@ -161,6 +158,12 @@ class OwnLists:
             self._local.put(user_id, entry, moment, ticket=ticket)
         else:
             await self._make(user_id, moment, missing, renewal=True)
+
+
+def _note(outcome: str, moment: Moment) -> None:
+    """Where a request's list came from: counted, and told in its line of the log."""
+    _OUTCOMES[outcome].inc()
+    bind_contextvars(cache=outcome, model_version=moment.version)
 
 
 def _report(renewal: asyncio.Task[None]) -> None:

@@ -8,9 +8,12 @@ from api.catalogue import VideoCatalogue
 from api.configs import Configs
 from api.erasure import Erasure
 from api.health import HealthCheck
+from api.importing import Imports
 from api.impressions import Impressions
 from api.jobs import Jobs
 from api.limits import Limiter
+from api.local_lists import LocalLists
+from api.moment import Moment
 from api.ports import ModelRegistry
 from api.promotion import Promotion
 from api.recommender import Recommender
@@ -23,7 +26,8 @@ from retrieval.live import LiveModel
 class Services:
     """The use cases and what health reports.
 
-    `ready` is true once the catalogue has been read.
+    `local` is what the thin path answers from, `moment` what is in force now; `ready` is true once
+    the catalogue has been read.
     """
 
     recommender: Recommender
@@ -31,6 +35,7 @@ class Services:
     watching: Watching
     catalogue: VideoCatalogue
     configs: Configs
+    imports: Imports
     impressions: Impressions
     statistics: Statistics
     models: ModelRegistry
@@ -39,5 +44,7 @@ class Services:
     erasure: Erasure
     health: HealthCheck
     limiter: Limiter
+    local: LocalLists
+    moment: Callable[[], Moment]
     live: LiveModel
     ready: Callable[[], bool]

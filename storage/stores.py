@@ -28,6 +28,7 @@ from storage.postgres.users import PostgresUsers
 from storage.postgres.videos import PostgresVideos
 from storage.redis import client as redis
 from storage.redis.limits import RedisLedger
+from storage.redis.notices import RedisNotices
 from storage.redis.users import RedisUserCache
 
 
@@ -49,6 +50,7 @@ class Stores:
     changes: PostgresChanges
     replicas: PostgresReplicas
     cache: RedisUserCache
+    notices: RedisNotices
     limits: RedisLedger
     search: MilvusSearch
     artifacts: Artifacts
@@ -98,6 +100,7 @@ async def connected(settings: Settings) -> AsyncIterator[Stores]:
             changes=PostgresChanges(engine),
             replicas=PostgresReplicas(engine),
             cache=RedisUserCache(client),
+            notices=RedisNotices(client),
             limits=RedisLedger(client, uuid4().hex[:12]),
             search=search,
             artifacts=artifacts,

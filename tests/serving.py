@@ -17,6 +17,7 @@ from api.configs import Configs
 from api.erasure import Erasure
 from api.forgetting import Forgetting
 from api.health import HealthCheck
+from api.importing import Imports
 from api.impressions import Impressions
 from api.jobs import Jobs
 from api.limits import Limiter
@@ -154,6 +155,7 @@ class World:
     ready: bool = True
     config: RankingConfig = field(default_factory=RankingConfig)
     user_limit: int = 500
+    local_bytes: int = 0  # then every list comes from the cache that all processes share
 
     def __post_init__(self) -> None:
         self.videos = [video(name, GENRES[row % 3], age_days=row) for row, name in enumerate(NAMES)]
@@ -181,12 +183,14 @@ class World:
         )
         self.video_store: Any = Breakable("postgres", MemoryVideos(clock=self.clock))
         self.admission = Admission(16)
+        self.local = LocalLists(self.local_bytes, clock=self.clock)
+        self.local.follow()
         self.recommender = self._recommender()
         self.counts = Counts()
         self.limiter = Limiter(
             MemoryLedger("w", self.counts), {"user": Quota("user", self.user_limit)}
         )
-        self.forgetting = Forgetting(self.cache)
+        self.forgetting = Forgetting(self.cache, local=self.local)
         self.watching = Watching(
             interactions=self.history,
             videos=self.video_store,
@@ -216,7 +220,7 @@ class World:
             similar=SimilarVideos(self.search, deadline_seconds=5.0),
         )
         own_lists = OwnLists(
-            local=LocalLists(0), lists=lists, states=states, maker=maker, admission=self.admission
+            local=self.local, lists=lists, states=states, maker=maker, admission=self.admission
         )
         return Recommender(
             own_lists=own_lists,
@@ -242,7 +246,7 @@ class World:
             for minute, name in enumerate(names)
         ]
         counts = await self.history_store.add_many(rows)
-        await self.cache.forget_many(counts.revisions)
+        await self.forgetting.forget(counts.revisions)
 
     def take_down(self, *names: str) -> None:
         """Take videos off the catalogue."""
@@ -267,6 +271,7 @@ class World:
             watching=self.watching,
             catalogue=VideoCatalogue(self.video_store, moment=self.moment),
             configs=Configs(self.config_store),
+            imports=Imports(self.video_store, self.history, self.forgetting, clock=self.clock),
             impressions=self.impressions,
             statistics=Statistics(self.impression_store, clock=self.clock),
             models=self.models,
@@ -275,6 +280,8 @@ class World:
             erasure=Erasure(self.erasures),
             health=HealthCheck({"redis": answers}, keep_seconds=0),
             limiter=self.limiter,
+            local=self.local,
+            moment=self.moment,
             live=self.live,
             ready=lambda: self.ready,
         )

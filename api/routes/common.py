@@ -26,11 +26,11 @@ Limit = Annotated[
     int, QueryParameter(name="limit", ge=1, le=100, description="How many videos, at most.")
 ]
 
-_encoder = msgspec.json.Encoder()
+encode = msgspec.json.Encoder().encode
 
 
 def json(body: msgspec.Struct, status: int = 200) -> ASGIResponse:
     """The body, encoded once and sent as it is."""
     return ASGIResponse(
-        body=_encoder.encode(body), status_code=status, media_type="application/json"
+        body=encode(body), status_code=status, media_type="application/json"
     )

@@ -8,8 +8,9 @@ from litestar.response.base import ASGIResponse
 
 from api.answers import Asked
 from api.guards import may
+from api.hot import answered
 from api.openapi import BEARER, answer, problems
-from api.routes.common import Given, Limit, UserIdInPath, json
+from api.routes.common import Given, Limit, UserIdInPath
 from api.routes.examples import EXPLAINED_LIST, USER_LIST
 from api.routes.narrowing import Exclude, Genres, MaxMaturity, Region, filters_of
 from api.schemas import UserList
@@ -71,7 +72,7 @@ async def recommendations(
     """The first `limit` of the list; never 5xx, whatever is away."""
     filters = filters_of(genre, region, max_maturity, exclude)
     asked = Asked(UserId(user_id), limit, type, filters, explain).after(cursor)
-    return json(await services.recommender.recommend(asked))
+    return await answered(services, asked)
 
 
 HANDLERS = (recommendations,)

@@ -5,8 +5,9 @@ from litestar.response.base import ASGIResponse
 
 from api.answers import Asked
 from api.guards import may
+from api.hot import answered
 from api.openapi import BEARER, answer, problems
-from api.routes.common import Given, Limit, UserIdInPath, json
+from api.routes.common import Given, Limit, UserIdInPath
 from api.routes.examples import USER_LIST
 from api.schemas import UserList
 from core.types import UserId
@@ -30,7 +31,7 @@ async def recommendations(
 ) -> ASGIResponse:
     """The first `limit` of the list."""
     asked = Asked(UserId(user_id), limit)
-    return json(await services.recommender.recommend(asked, must_exist=True))
+    return await answered(services, asked, must_exist=True)
 
 
 HANDLERS = (recommendations,)

@@ -1,0 +1,78 @@
+"""What is measured of each answer, and its line in the log.
+
+A cached 200 is always counted and seldom logged: a line costs more than the answer itself.
+"""
+
+from random import random
+from time import perf_counter
+from typing import Any
+
+import structlog
+from litestar.types import Scope
+from structlog.contextvars import clear_contextvars, get_contextvars
+
+from api.request_id import request_id
+from core.metrics import LIMITED, REQUEST_SECONDS
+
+_BEGAN = "began"
+_OBSERVED = "observed"
+_OK, _TOO_MANY = 200, 429
+
+log = structlog.get_logger("upnext.access")
+
+
+def begin(scope: Scope, at: float) -> None:
+    """A request begins; `at` is of `perf_counter`."""
+    scope["state"][_BEGAN] = at
+    clear_contextvars()
+
+
+def observed_elsewhere(scope: Scope) -> None:
+    """The answer of this request needs nothing more."""
+    scope["state"][_OBSERVED] = True
+
+
+def is_observed(scope: Scope) -> bool:
+    """Whether the answer has begun."""
+    return _OBSERVED in scope["state"]
+
+
+class Observing:
+    """Observes answers as they begin; `sample` is the share of cached 200s that are logged."""
+
+    def __init__(self, sample: float) -> None:
+        self._sample = sample
+
+    def sampled(self) -> bool:
+        """Whether this cached 200 is one to log."""
+        return random() < self._sample  # noqa: S311 - nobody is to be kept from guessing it
+
+    def begins(self, scope: Scope, status: int) -> None:
+        """The answer begins."""
+        observed_elsewhere(scope)
+        began = scope["state"].get(_BEGAN)
+        # An answer that no route gave took no time worth measuring.
+        seconds = 0.0 if began is None else perf_counter() - began
+        route = scope.get("path_template", "none")
+        REQUEST_SECONDS.labels(route, str(status)).observe(seconds)
+        caller = scope["state"].get("caller")
+        if status == _TOO_MANY and caller is not None:
+            LIMITED.labels(min(caller.roles, default="none")).inc()
+        cached = status == _OK and get_contextvars().get("cache", "miss") != "miss"
+        if not cached or self.sampled():
+            write(scope, status, seconds, None if caller is None else caller.sub)
+
+
+def write(scope: Any, status: int, seconds: float, sub: str | None, **more: Any) -> None:  # noqa: ANN401 - a scope has many names
+    """One line: never a token, never a body."""
+    log.info(
+        "request",
+        request_id=request_id(scope),
+        method=scope["method"],
+        route=scope.get("path_template", "none"),
+        user=scope.get("path_params", {}).get("user_id"),
+        sub=sub,
+        status=status,
+        milliseconds=round(seconds * 1000, 3),
+        **more,
+    )
