@@ -9,7 +9,7 @@ from litestar import Request, Response
 from litestar.exceptions import HTTPException
 
 from api.request_id import request_id
-from core.errors import InvalidInput, RateLimited, Unavailable, UpnextError
+from core.errors import Interrupted, InvalidInput, RateLimited, Unavailable, UpnextError
 
 MEDIA_TYPE = "application/problem+json"
 RETRY_AFTER_SECONDS = "1"
@@ -97,7 +97,8 @@ def on_our_error(request: Request[Any, Any, Any], error: UpnextError) -> Respons
         errors = [FieldError(error.field, detail)]
     if isinstance(error, Unavailable):
         log.warning("unavailable", dependency=error.dependency, reason=detail)
-        detail = "Something this needs does not answer; try again in a moment."
+        if not isinstance(error, Interrupted):
+            detail = "Something this needs does not answer; try again in a moment."
     headers = _headers(code)
     if isinstance(error, RateLimited):
         headers["Retry-After"] = str(error.retry_after)

@@ -12,6 +12,7 @@ UpnextError
 ├── Conflict                conflict            the state does not allow it
 ├── RateLimited             rate_limited        too many answers in a minute; later is fine
 ├── Unavailable             unavailable         a dependency is away; a retry helps
+│   └── Interrupted         unavailable         it went away when a part was done
 └── SetupError              setup               a person has to do something on this machine
 """
 
@@ -103,6 +104,10 @@ class Unavailable(UpnextError):
     def __init__(self, dependency: str, message: str = "") -> None:
         super().__init__(message or f"{dependency} did not answer")
         self.dependency = dependency
+
+
+class Interrupted(Unavailable):
+    """A dependency went away half-way: the message says what is done, and is for everyone."""
 
 
 class SetupError(UpnextError):

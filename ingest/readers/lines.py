@@ -41,7 +41,7 @@ class Lines:
     def __iter__(self) -> Iterator[tuple[int, str] | Reject]:
         with self.path.open("rb") as file:
             for number, line in enumerate(self._raw(file), start=1):
-                yield self._decoded(number, line)
+                yield decoded(self.path.name, number, line)
 
     def _raw(self, file: BinaryIO) -> Iterator[bytes | None]:
         """Each line's bytes; None for one that is too long."""
@@ -55,13 +55,14 @@ class Lines:
             self.meter.done += len(rest)
             yield None
 
-    def _decoded(self, number: int, line: bytes | None) -> tuple[int, str] | Reject:
-        if line is None:
-            return Reject(self.path.name, number, f"the line is longer than {LONGEST_LINE} bytes")
-        if number == 1:
-            line = line.removeprefix(BOM)
-        try:
-            return number, line.decode().rstrip("\r\n")
-        except UnicodeDecodeError as error:
-            reason = f"the line is not UTF-8 (byte {error.start + 1})"
-            return Reject(self.path.name, number, reason)
+
+def decoded(file: str, number: int, line: bytes | None) -> tuple[int, str] | Reject:
+    """The text of a line (None: one that is too long) without its end, or why there is none."""
+    if line is None:
+        return Reject(file, number, f"the line is longer than {LONGEST_LINE} bytes")
+    if number == 1:
+        line = line.removeprefix(BOM)
+    try:
+        return number, line.decode().rstrip("\r\n")
+    except UnicodeDecodeError as error:
+        return Reject(file, number, f"the line is not UTF-8 (byte {error.start + 1})")
