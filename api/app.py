@@ -107,6 +107,7 @@ def create_app() -> Litestar:
         lambda: _serving(settings, tokens),
         tokens,
         access_log_sample=settings.access_log_sample,
+        shows_metrics=settings.metrics_port is None,
     )
 
 

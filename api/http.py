@@ -25,6 +25,7 @@ from api.routes import (
     health,
     imports,
     jobs,
+    metrics,
     models,
     rank,
     recs,
@@ -43,7 +44,11 @@ Compose = Callable[[], AbstractAsyncContextManager[Services]]
 
 
 def application(
-    compose: Compose, verifier: TokenVerifier, *, access_log_sample: float = 0.01
+    compose: Compose,
+    verifier: TokenVerifier,
+    *,
+    access_log_sample: float = 0.01,
+    shows_metrics: bool = True,
 ) -> Litestar:
     """The application; `compose` gives its services for as long as it runs.
 
@@ -51,6 +56,7 @@ def application(
         compose: gives the services.
         verifier: of tokens.
         access_log_sample: the share of cached 200s that get a line in the log.
+        shows_metrics: whether /metrics is a route of it.
     """
     observing = Observing(access_log_sample)
     hot = HotPath(verifier, observing)
@@ -84,6 +90,7 @@ def application(
             *jobs.HANDLERS,
             *erasure.HANDLERS,
             *health.HANDLERS,
+            *(metrics.HANDLERS if shows_metrics else ()),
             openapi.document,
             openapi.page_assets(),
         ],

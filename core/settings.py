@@ -114,6 +114,11 @@ def load(overrides: Mapping[str, str] | None = None) -> Settings:
         ) from error
 
 
+def give_children(variables: Mapping[str, str]) -> None:
+    """Set environment variables for the processes that this one starts from now on."""
+    os.environ.update(variables)
+
+
 def child_environment(settings: Settings) -> dict[str, str]:
     """The environment for a child process that must see the same settings."""
     ours = {}

@@ -15,6 +15,7 @@ from granian.server import Server
 from core.errors import SetupError
 from core.settings import Settings
 from storage.embedded.privilege import die_with_parent
+from upnext.exposing import measured
 
 DRAIN_SECONDS = 3
 BACKLOG = 4096
@@ -38,8 +39,16 @@ def run(settings: Settings) -> None:
         SetupError: the address is taken.
     """
     check_address(settings.host, settings.port)
-    Server(
-        "upnext.serve:application",
+    if settings.metrics_port is not None:
+        check_address(settings.host, settings.metrics_port)
+    with measured(settings):
+        server("upnext.serve:application", settings).serve()
+
+
+def server(application: str, settings: Settings) -> Any:  # noqa: ANN401 - granian chooses which
+    """The server of an application, which is made in each worker by that function."""
+    return Server(
+        application,
         factory=True,
         address=settings.host,
         port=settings.port,
@@ -52,7 +61,7 @@ def run(settings: Settings) -> None:
         workers_kill_timeout=DRAIN_SECONDS,
         respawn_failed_workers=True,
         log_level=LogLevels(settings.log_level),
-    ).serve()
+    )
 
 
 def clients() -> int:

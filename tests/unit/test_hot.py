@@ -172,7 +172,7 @@ def test_whatever_changes_finished_answers_go(
 
 def test_finished_answers_are_counted(client: Client, world: World) -> None:
     def counted() -> float:
-        return LISTS.labels("local")._value.get()
+        return float(LISTS.labels("local")._value.get())
 
     warm(client, "/recs/ann")
     before, shown = counted(), sum(world.impressions._served.values())

@@ -1,0 +1,30 @@
+"""What is measured, for Prometheus; open, and on a port of its own where one is set."""
+
+import asyncio
+
+from litestar import get
+from litestar.openapi.datastructures import ResponseSpec
+from litestar.response.base import ASGIResponse
+
+from core.metrics import CONTENT_TYPE, exposition
+
+
+@get(
+    "/metrics",
+    summary="What is counted and measured, in Prometheus' text format",
+    description="Of all workers of this API together. Not here when it has a port of its own.",
+    operation_id="metrics",
+    tags=["health"],
+    media_type="text/plain",
+    responses={
+        200: ResponseSpec(
+            str, generate_examples=False, description="The metrics.", media_type="text/plain"
+        )
+    },
+)
+async def metrics() -> ASGIResponse:
+    """All metrics of all workers."""
+    return ASGIResponse(body=await asyncio.to_thread(exposition), media_type=CONTENT_TYPE)
+
+
+HANDLERS = (metrics,)
