@@ -1,0 +1,78 @@
+"""What gateways rely on, asked of the real server over real stores."""
+
+from collections.abc import Iterator
+from datetime import timedelta
+
+import httpx
+import pytest
+
+from core.settings import Settings, load
+from storage.embedded.server import free_port
+from tests.catalogues import video
+from tests.conftest import fresh_database
+from tests.contract_http import pairs
+from tests.served import Served, write_videos
+from upnext.tokens import make_token
+
+pytestmark = [pytest.mark.integration]
+
+GENRES = ("drama", "comedy")
+VIDEOS = [video(f"v{number:03}", GENRES[number % 2], age_days=number) for number in range(120)]
+
+
+@pytest.fixture(scope="module")
+def stores(
+    postgres_url: str, template_database: str, redis_url: str, milvus_uri: str, nats_url: str
+) -> Iterator[dict[str, str]]:
+    with fresh_database(postgres_url, template_database) as database_url:
+        yield {
+            "postgres_url": database_url,
+            "redis_url": redis_url,
+            "milvus_uri": milvus_uri,
+            "bus_url": nats_url,
+        }
+
+
+@pytest.fixture(scope="module")
+def settings(stores: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Settings:
+    home = tmp_path_factory.mktemp("gateway")
+    return load(
+        {
+            **stores,
+            "home": str(home),
+            "port": str(free_port()),
+            "workers": "2",
+            "artifacts_url": (home / "artifacts").as_uri(),
+            "jwt_secret": "a secret of this test only, long enough for an HMAC",
+            # Whatever else this machine does: this is about answers, not about time.
+            "redis_timeout_seconds": "5",
+        }
+    )
+
+
+@pytest.fixture(scope="module")
+def client(settings: Settings) -> Iterator[httpx.Client]:
+    """The service with the videos and the user that docs/gateway.md names."""
+    write_videos(settings, VIDEOS)
+    with Served(settings) as server:
+        with server.client() as ops:
+            watched = ops.post("/users/viewer/watch-history", json={"content_id": "v000"})
+            assert watched.status_code == 201, watched.text
+        with httpx.Client(base_url=server.address, timeout=20) as client:
+            yield client
+
+
+@pytest.mark.parametrize("name", pairs.FILES)
+def test_the_gateway_gets_what_it_relies_on(
+    client: httpx.Client, settings: Settings, name: str
+) -> None:
+    tokens: dict[tuple[str, ...], str] = {}
+
+    def token(sub: str, roles: list[str]) -> str:
+        if (sub, *roles) not in tokens:
+            made = make_token(settings, sub, tuple(roles), timedelta(hours=1))  # type: ignore[arg-type]
+            tokens[sub, *roles] = made
+        return tokens[sub, *roles]
+
+    found = [pairs.replay(client, pair, token) for pair in pairs.read(name)["pairs"]]
+    assert [fault for faults in found for fault in faults] == []
