@@ -48,7 +48,7 @@ class Step:
 steps = st.lists(
     st.builds(
         Step,
-        limit=st.integers(1, 60),
+        limit=st.integers(1, 40),
         what=st.sampled_from(["nothing", "renewal", "hour", "watch", "watch of one given", "down"]),
         which=st.integers(0, len(NAMES) - 1),
     ),
@@ -81,8 +81,9 @@ class Walker:
         elif step.what == "hour":
             self.world.now += timedelta(hours=1)
         elif step.what == "down":
-            self.world.take_down(name)
-            self.barred.add(name)
+            down = NAMES[step.which :: 5]
+            self.world.take_down(*down)
+            self.barred.update(down)
         elif step.what != "nothing":
             if step.what == "watch of one given" and self.given:
                 name = self.given[step.which % len(self.given)]
