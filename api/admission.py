@@ -74,11 +74,14 @@ class Admission:
     def _room(self, share: float) -> bool:
         if not self._inside:
             return True
-        cost = max(self._cost, self._clock() - self._since)  # nothing ended for so long
+        cost = max(self._cost, self._after(self._clock()))  # as if one ended only now
         there = self._inside + 1
         return there <= share * self._most and there * cost <= share * self._patience
 
     def _ended(self) -> None:
         now = self._clock()
-        self._cost += WEIGHT * (now - self._since - self._cost)
-        self._since = now
+        self._cost, self._since = self._after(now), now
+
+    def _after(self, now: float) -> float:
+        """The cost when one ends at that time: a moving average, which one stall hardly moves."""
+        return self._cost + WEIGHT * (now - self._since - self._cost)

@@ -8,6 +8,7 @@ import time
 from collections.abc import Awaitable, Sequence
 from pathlib import Path
 from statistics import median, quantiles
+from typing import Any
 
 import click
 import httpx
@@ -32,6 +33,8 @@ RATIO, P95_MS = 2.5, 50
 class Figures(msgspec.Struct, frozen=True, kw_only=True):
     """Milliseconds. `searches` are the two of a request, issued alone and at the same time.
 
+    `loaded_degraded` is the share, 0..1, of answers at a steady rate that were not whole.
+
     A page's `page_search` is one search of its users' vectors; `page_searches` has the one of what
     they watched, too. A page is made with nothing kept from before, `page_warm` once more.
     """
@@ -43,6 +46,7 @@ class Figures(msgspec.Struct, frozen=True, kw_only=True):
     per_second: int
     loaded_p50: float
     loaded_p95: float
+    loaded_degraded: float
     page_search: float
     page_searches: float
     page: float
@@ -93,7 +97,7 @@ async def measure(service: Service, videos: int, per_second: int) -> Figures:
     ) as client:
         asked = await searches_of(settings, compared)
         alone, requests = await _one_by_one(client, search, compared, asked)
-        late = await _at_rate(client, loaded, per_second)
+        late, degraded = await _at_rate(client, loaded, per_second)
         pages = await _pages(client, search, await searches_of(settings, paged))
     await search.close()
     return Figures(
@@ -104,6 +108,7 @@ async def measure(service: Service, videos: int, per_second: int) -> Figures:
         per_second=per_second,
         loaded_p50=round(median(late), 2),
         loaded_p95=round(quantiles(late, n=20)[-1], 2),
+        loaded_degraded=round(degraded, 4),
         **pages,
     )
 
@@ -124,17 +129,20 @@ async def _one_by_one(
     return alone, requests
 
 
-async def _at_rate(client: httpx.AsyncClient, users: Sequence[UserId], rate: int) -> list[float]:
-    """Milliseconds of each request from when it was due, whatever became of those before."""
+async def _at_rate(
+    client: httpx.AsyncClient, users: Sequence[UserId], rate: int
+) -> tuple[list[float], float]:
+    """Milliseconds of each request from when it was due, and the share of degraded answers."""
     began = time.perf_counter() + 0.1
 
-    async def one(place: int, user: UserId) -> float:
+    async def one(place: int, user: UserId) -> tuple[float, bool]:
         due = began + place / rate
         await asyncio.sleep(due - time.perf_counter())
-        await _ask(client, user)
-        return (time.perf_counter() - due) * 1000
+        metadata = await _metadata(client, user)
+        return (time.perf_counter() - due) * 1000, bool(metadata["degraded"])
 
-    return await asyncio.gather(*(one(place, user) for place, user in enumerate(users)))
+    answers = await asyncio.gather(*(one(place, user) for place, user in enumerate(users)))
+    return [late for late, _ in answers], sum(bad for _, bad in answers) / len(answers)
 
 
 async def _pages(
@@ -165,9 +173,14 @@ async def _timed(call: Awaitable[None]) -> float:
     return (time.perf_counter() - began) * 1000
 
 
-async def _ask(client: httpx.AsyncClient, user: UserId) -> None:
+async def _metadata(client: httpx.AsyncClient, user: UserId) -> dict[str, Any]:
     answer = await client.get(f"/recs/{user}", params={"limit": 10})
-    metadata = answer.raise_for_status().json()["metadata"]
+    metadata: dict[str, Any] = answer.raise_for_status().json()["metadata"]
+    return metadata
+
+
+async def _ask(client: httpx.AsyncClient, user: UserId) -> None:
+    metadata = await _metadata(client, user)
     if metadata["cache_hit"] or metadata["degraded"]:
         raise SetupError(f"This is no list made anew and whole: {metadata}")
 

@@ -93,7 +93,10 @@ async def test_a_pause_between_computations_does_not_count(clock: Clock) -> None
 async def test_while_nothing_ends_nobody_else_is_let_in(clock: Clock) -> None:
     admission = Admission(16, patience_seconds=0.25, clock=clock)
     async with inside(admission, 2):
-        clock.now += 0.2
+        clock.now += 0.2  # a stall
+        async with inside(admission, 1) as count:
+            assert count == 1
+        clock.now += 2.0  # an outage
         async with inside(admission, 1) as count:
             assert count == 0
 
