@@ -22,6 +22,7 @@ from api.limit_account import Account, Verdict
 from api.ports import Ledger
 from api.settling import Settling
 from core.errors import RateLimited
+from core.metrics import LIMIT_WAITS
 from core.quota import Quota
 from core.settings import Settings
 
@@ -82,10 +83,13 @@ class Limiter:
         Raises:
             RateLimited: the caller has had those of this minute.
         """
-        pauses = iter(PAUSES)
+        pauses, waited = iter(PAUSES), False
         while (verdict := self.take(principal)) is None:
             account = self._account(principal)
             self._check(account)
+            if not waited:
+                LIMIT_WAITS.inc()
+                waited = True
             await self._settling.lent(account)
             if account.granted:
                 continue  # there is one now, unless others were faster
@@ -107,8 +111,8 @@ class Limiter:
         try:
             state[_VERDICT] = self.take(principal) or await self.acquire(principal)
         except RateLimited as error:
-            quota = self._quota(principal.roles)
-            state[_VERDICT] = Verdict(quota.limit if quota else 0, 0, error.retry_after)
+            limit = self._account(principal).quota.limit
+            state[_VERDICT] = Verdict(limit, 0, error.retry_after)
             raise
 
     async def run(self) -> None:

@@ -32,6 +32,9 @@ DEGRADED = Counter(
 )
 OVERLOADED = Counter("upnext_overloaded_answers", "Lists that there was no room to compute.")
 LIMITED = Counter("upnext_limited_answers", "Answers of 429, by role.", ["role"])
+LIMIT_WAITS = Counter(
+    "upnext_limit_waits", "Answers that waited for the shared count of their caller."
+)
 BREAKER_OPEN = Gauge(
     "upnext_breaker_open", "1 while a process does not ask this dependency.", ["dependency"],
     multiprocess_mode="livesum",

@@ -1,0 +1,153 @@
+"""One caller at full speed, through many processes over one real Redis."""
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import ExitStack
+from datetime import timedelta
+from pathlib import Path
+from time import monotonic
+from typing import Self
+from uuid import uuid4
+
+import httpx
+import pytest
+
+from api.auth import Principal
+from api.limits import Limiter
+from core.errors import RateLimited
+from core.quota import Quota
+from core.settings import Settings, load
+from storage.embedded.server import free_port
+from storage.redis.client import connect
+from storage.redis.limits import RedisLedger
+from tests.catalogues import video
+from tests.served import Served, write_videos
+from upnext.tokens import make_token
+
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(120)]
+SECRET = "a secret of this test only, long enough for an HMAC"  # noqa: S105
+WORKERS = 4
+
+
+class Race:
+    """What one caller was given who comes through several processes."""
+
+    def __init__(self, quota: Quota, redis_url: str) -> None:
+        self.quota = quota
+        self.who = Principal(f"race-{uuid4().hex}", frozenset({"user"}))
+        self.clients = [connect(redis_url, 2.0) for _ in range(WORKERS)]
+        self.limiters = [
+            Limiter(RedisLedger(client, uuid4().hex[:12]), {"user": quota})
+            for client in self.clients
+        ]
+        self.given: list[float] = []
+        self.waits_below_400 = 0
+
+    async def __aenter__(self) -> Self:
+        self.running = [asyncio.create_task(limiter.run()) for limiter in self.limiters]
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        for task in self.running:
+            task.cancel()
+        await asyncio.wait(self.running)
+        for limiter, client in zip(self.limiters, self.clients, strict=True):
+            await limiter.close()
+            await client.aclose()
+
+    async def ask(self, limiter: Limiter) -> bool:
+        """Whether an answer was given; a refusal must be one that the caller has earned."""
+        if limiter.take(self.who) is None:
+            self.waits_below_400 += len(self.given) < self.quota.limit * 0.8
+            try:
+                await limiter.acquire(self.who)
+            except RateLimited:
+                longest = self.quota.window_ms / 1000 * (1 + 1 / 200)
+                assert self.within(monotonic() - longest, longest) >= self.quota.limit
+                return False
+        self.given.append(monotonic())
+        await asyncio.sleep(0)  # others ask too
+        return True
+
+    def within(self, since: float, seconds: float) -> int:
+        return sum(since <= at < since + seconds for at in self.given)
+
+    async def until_refused(self, limiter: Limiter) -> None:
+        while await self.ask(limiter):
+            pass
+
+
+@pytest.fixture
+def settings(database_url: str, redis_url: str, tmp_path: Path) -> Settings:
+    """A service that needs nothing but PostgreSQL and Redis: its lists are the popular ones."""
+    return load(
+        {
+            "home": str(tmp_path),
+            "workers": "2",
+            "postgres_url": database_url,
+            "redis_url": redis_url,
+            "milvus_uri": "http://127.0.0.1:1",
+            "bus_url": "nats://127.0.0.1:1",
+            "artifacts_url": tmp_path.as_uri(),
+            "jwt_secret": SECRET,
+            "index": "exact",
+        }
+    )
+
+
+@pytest.fixture
+def servers(settings: Settings) -> Iterator[list[Served]]:
+    """Two processes of two workers each."""
+    write_videos(settings, [video(f"v{number}", "drama") for number in range(20)])
+    with ExitStack() as stack:
+        yield [
+            stack.enter_context(
+                Served(
+                    settings.model_copy(update={"port": free_port(), "home": settings.home / at})
+                )
+            )
+            for at in ("one", "two")
+        ]
+
+
+async def test_racing_callers_get_all_of_a_window_and_seldom_wait(redis_url: str) -> None:
+    async with Race(Quota("user", 500), redis_url) as race:
+        await asyncio.gather(
+            *(race.until_refused(limiter) for limiter in race.limiters for _ in range(4))
+        )
+        assert 500 <= len(race.given) <= 510
+        assert race.waits_below_400 <= 40
+
+
+async def test_a_steady_caller_over_the_limit_keeps_getting_all_of_it(redis_url: str) -> None:
+    quota = Quota("user", 100, window_ms=1500, lease_ms=400)
+    async with Race(quota, redis_url) as race:
+        began, asked = monotonic(), 0
+        while monotonic() < began + 4:
+            await race.ask(race.limiters[asked % WORKERS])
+            asked += 1
+            await asyncio.sleep(max(0.0, began + asked / 80 - monotonic()))
+        assert max(race.within(at, 1.5) for at in race.given) <= 102
+        assert len(race.given) >= 250
+
+
+async def test_one_user_at_full_speed_over_two_processes_of_two_workers(
+    servers: list[Served], settings: Settings
+) -> None:
+    user = f"fast-{uuid4().hex}"
+    token = make_token(settings, user, ("user",), timedelta(hours=1))
+    statuses: list[int] = []
+
+    async def ask(server: Served) -> None:
+        headers = {"Authorization": f"Bearer {token}", "Connection": "close"}
+        async with httpx.AsyncClient(base_url=server.address, headers=headers) as client:
+            while statuses.count(429) < 8:
+                answer = await client.get(f"/recs/{user}")
+                statuses.append(answer.status_code)
+                assert answer.headers["ratelimit-limit"] == "500"
+                if answer.status_code == 429:
+                    assert 1 <= int(answer.headers["retry-after"]) <= 61
+
+    await asyncio.gather(*(ask(server) for server in servers for _ in range(4)))
+    assert set(statuses) == {200, 429}
+    assert 500 <= statuses.count(200) <= 510
