@@ -25,7 +25,8 @@ def features(*rows: tuple[float, ...]) -> Features:
 
 
 def added_up(terms: dict[str, Any]) -> float:
-    return round(sum(round(term.contribution * 1_000_000) for term in terms.values()) / 1e6, 6)
+    millionths: int = sum(round(term.contribution * 1_000_000) for term in terms.values())
+    return millionths / 1e6
 
 
 def test_a_term_is_value_times_weight_and_they_add_up() -> None:
