@@ -3,9 +3,8 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 
-import msgspec
-
 from api.forgetting import Forgetting
+from api.schemas_imports import ImportReport, LineError
 from core.clock import Clock, utc_now
 from core.errors import Interrupted, Unavailable
 from core.types import Interaction, UserId
@@ -18,25 +17,6 @@ from ingest.readers.ndjson_rows import NdjsonBatch
 from ingest.readers.tables import feed
 from ingest.report import Report
 from ingest.video_files import video_of
-
-
-class LineError(msgspec.Struct, frozen=True):
-    """A line that was left out, counted from 1, and why."""
-
-    line: int
-    reason: str
-
-
-class ImportReport(msgspec.Struct, frozen=True, kw_only=True):
-    """How many lines were new or changed something, were there already, or left out.
-
-    `errors` are the first 100 that were left out.
-    """
-
-    accepted: int
-    duplicates: int
-    rejected: int
-    errors: list[LineError]
 
 
 class Imports:

@@ -54,7 +54,9 @@ def _codes(operation: Schema) -> Iterator[str]:
     if "security" in operation:
         yield from ("unauthenticated", "forbidden", "rate_limited")
     if "requestBody" in operation:
-        yield from ("payload_too_large", "unsupported_media_type")
+        yield "unsupported_media_type"
+        if "application/json" in operation["requestBody"]["content"]:
+            yield "payload_too_large"  # streams of lines have no end that is too far
 
 
 def _headers(status: int, *, guarded: bool) -> Schema:

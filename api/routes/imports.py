@@ -11,9 +11,9 @@ from litestar.openapi.spec.enums import OpenAPIType
 from litestar.response.base import ASGIResponse
 
 from api.guards import may
-from api.importing import ImportReport
 from api.openapi import BEARER, answer, problems
 from api.routes.common import Given, json
+from api.schemas_imports import ImportReport
 from core.errors import InvalidInput
 
 MEDIA_TYPE = "application/x-ndjson"

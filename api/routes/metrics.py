@@ -4,9 +4,16 @@ import asyncio
 
 from litestar import get
 from litestar.openapi.datastructures import ResponseSpec
+from litestar.openapi.spec import Example
 from litestar.response.base import ASGIResponse
 
 from core.metrics import CONTENT_TYPE, exposition
+
+_EXAMPLE = """\
+# HELP upnext_lists_total Users' own lists: local, redis, stale (either, past its soft age) or miss.
+# TYPE upnext_lists_total counter
+upnext_lists_total{outcome="local"} 1024.0
+"""
 
 
 @get(
@@ -18,7 +25,11 @@ from core.metrics import CONTENT_TYPE, exposition
     media_type="text/plain",
     responses={
         200: ResponseSpec(
-            str, generate_examples=False, description="The metrics.", media_type="text/plain"
+            str,
+            generate_examples=False,
+            description="The metrics.",
+            media_type="text/plain",
+            examples=[Example(summary="One of them", value=_EXAMPLE)],
         )
     },
 )

@@ -57,6 +57,12 @@ CHECKS = [
 UNROUTED = {"not_found", "method_not_allowed"}
 
 
+@schemathesis.serializer("application/x-ndjson")
+def _lines(_context: Any, value: Any) -> bytes:
+    """A stream of lines, which the document describes as one text."""
+    return value.encode() if isinstance(value, str) else str(value).encode()
+
+
 @pytest.mark.parametrize("name", OPERATIONS)
 @settings(max_examples=EXAMPLES, suppress_health_check=list(HealthCheck), deadline=None)
 @given(data=st.data())
