@@ -6,12 +6,16 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
+from urllib.parse import unquote
 
 import httpx
 import pytest
 
+from api.configs import ConfigBody
 from api.routes.examples import MODEL, RECEIPT, USER_LIST
+from api.schemas_catalogue import VideoBody
 from api.schemas_jobs import JOB_EXAMPLE, LINE_EXAMPLE
+from tests.routes import EXAMPLES, ROUTES, shape_of
 from upnext.client import AsyncClient, Call, Client, Patience, Refused, calls, problems
 
 pytestmark = pytest.mark.unit
@@ -110,7 +114,15 @@ def test_a_body_is_sent_with_its_kind_and_key(kind: type[Service]) -> None:
 def test_training_is_asked_for_in_the_contracts_own_words() -> None:
     service = Service(answer(MODEL, 202))
     assert service.send(calls.train("als")).id == MODEL["id"]
-    assert json.loads(service.asked[0].content) == {"modelType": "als"}
+    assert json.loads(service.asked[0].content)["modelType"] == "als"
+
+
+def test_a_configuration_names_the_one_it_replaces() -> None:
+    service = Service(answer({"version": 4, "preset": "seed"}))
+    made = service.send(calls.put_config(ConfigBody(preset="seed"), replaces=3))
+    assert made.version == 4
+    assert service.asked[0].headers["if-match"] == "3"
+    assert json.loads(service.asked[0].content)["preset"] == "seed"
 
 
 @BOTH
@@ -288,6 +300,41 @@ def test_a_job_that_does_not_end_is_given_up() -> None:
         pytest.raises(TimeoutError),
     ):
         client.wait("j1", seconds=-1)
+
+
+def test_every_route_has_a_call() -> None:
+    ids = {name: f"{{{name}}}" for name in EXAMPLES}
+    user, video, model, job = (ids[f"{kind}_id"] for kind in ("user", "video", "model", "job"))
+    every: list[Call[Any]] = [
+        calls.recommendations(user),
+        calls.user_recommendations(user),
+        calls.rank(user, [video]),
+        calls.watch(user, video),
+        calls.rating(user, video, 4.5),
+        calls.similar(video),
+        calls.video(video),
+        calls.put_video(video, VideoBody(title="One")),
+        calls.take_down(video),
+        calls.import_videos([]),
+        calls.import_events([]),
+        calls.batch(),
+        calls.batch_job(),
+        calls.job(job),
+        calls.models(),
+        calls.model(model),
+        calls.train("als"),
+        calls.change_model(model, "promote"),
+        calls.change_model(model, "cancel"),
+        calls.roll_back(),
+        calls.config(),
+        calls.put_config(ConfigBody(), replaces=1),
+        calls.configs(),
+        calls.stats(),
+        calls.erase(user),
+    ]
+    asked = {(call.method, shape_of(unquote(call.path))) for call in every}
+    asked.add(("GET", shape_of(unquote(calls.result_path(job)))))
+    assert asked == {route.shape for route in ROUTES}
 
 
 def test_the_client_loads_nothing_of_the_service() -> None:

@@ -11,6 +11,7 @@ from urllib.parse import quote
 import httpx
 import msgspec
 
+from api.configs import ConfigBody, ConfigVersion, ConfigVersions
 from api.schemas import (
     Health,
     ModelBody,
@@ -24,8 +25,10 @@ from api.schemas import (
 )
 from api.schemas_batch import BatchPage
 from api.schemas_catalogue import VideoBody, VideoDetails
+from api.schemas_imports import ImportReport
 from api.schemas_jobs import BatchJobBody, JobBody
 from api.schemas_rank import RankBody, RankedList
+from api.schemas_training import TrainBody
 from api.stats import Stats
 from core.types import ListType, ModelStatus, ModelType
 from upnext.client.call import Call, Lines, Params
@@ -39,30 +42,6 @@ class JobLine(msgspec.Struct, frozen=True, kw_only=True):
     user_id: str
     model_version: str | None
     recommendations: tuple[Recommended, ...]
-
-
-class LineError(msgspec.Struct, frozen=True):
-    """A line that was not taken, counted from 1, and why."""
-
-    line: int
-    reason: str
-
-
-class ImportReport(msgspec.Struct, frozen=True, kw_only=True):
-    """What an import did; `errors` are the first 100."""
-
-    accepted: int
-    duplicates: int
-    rejected: int
-    errors: tuple[LineError, ...]
-
-
-class TrainBody(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
-    """What to train, and on which days, inclusive."""
-
-    model_type: ModelType
-    start_date: date | None = None
-    end_date: date | None = None
 
 
 def recommendations(
@@ -239,6 +218,29 @@ def change_model(model_id: str, change: Literal["promote", "cancel"]) -> Call[Mo
 def roll_back() -> Call[ModelBody]:
     """Go back to the model that was live before."""
     return Call("POST", "/recs/models/rollback", _to(ModelBody), repeatable=False)
+
+
+def config() -> Call[ConfigVersion]:
+    """The ranking configuration that is in force."""
+    return Call("GET", "/recs/config", _to(ConfigVersion))
+
+
+def put_config(config: ConfigBody, *, replaces: int) -> Call[ConfigVersion]:
+    """Make the next version, if the one that it replaces is in force: else `Conflict`."""
+    headers = {"If-Match": str(replaces)}
+    return Call(
+        "PUT",
+        "/recs/config",
+        _to(ConfigVersion),
+        body=config,
+        headers=headers,
+        repeatable=False,  # the second would find its own version in force
+    )
+
+
+def configs() -> Call[ConfigVersions]:
+    """All versions of the ranking configuration, newest first."""
+    return Call("GET", "/recs/config/versions", _to(ConfigVersions))
 
 
 def stats() -> Call[Stats]:
