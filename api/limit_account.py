@@ -46,6 +46,7 @@ class Account:
         "alone",
         "answer",
         "asking",
+        "counted",
         "granted",
         "key",
         "left",
@@ -75,6 +76,7 @@ class Account:
         self.relief = 0.0
         self.refused_until = 0.0
         self.granted = 0
+        self.counted = 0
         self.marks: Marks = []
         self.alone: Window | None = None
         self.waiting = 0
@@ -114,6 +116,7 @@ class Account:
     def settle(self, answer: Settled, *, wanted: int, sent: float) -> None:
         """Take what the ledger answered to a report sent at `sent`."""
         self.granted = answer.granted
+        self.counted = answer.counted
         self.tokens += answer.granted
         self.low = self.tokens // 2 if answer.granted >= SMALL else 0
         self.until = sent + self.quota.lease_ms / 1000

@@ -141,5 +141,8 @@ def _alone(statement: _Statement, sent: float) -> Settled:
     account = statement.account
     if account.alone is None:
         account.alone = Window()
+        account.alone.remember(account.quota, account.counted, int(account.relief * 1000))
     report = account.report(statement.marks, sent, statement.wanted)
-    return account.alone.settle("", report, int(sent * 1000))
+    answer = account.alone.settle("", report, int(sent * 1000))
+    relief_ms = answer.relief_ms or max(0, int((account.relief - sent) * 1000))
+    return Settled(answer.granted, answer.counted + answer.elsewhere, 0, relief_ms)

@@ -100,6 +100,10 @@ class Window:
         relief = min(self._slots) * quota.slot_ms + quota.counted_ms - now_ms if counted else 0
         return Settled(granted, counted, elsewhere, relief)
 
+    def remember(self, quota: Quota, counted: int, leaving_ms: int) -> None:
+        """Keep room for answers counted elsewhere that leave at `leaving_ms`; not in `ages`."""
+        self._loans["elsewhere"] = (counted, leaving_ms - quota.counted_ms)
+
     def ages(self, quota: Quota, now_ms: int) -> tuple[tuple[int, int], ...]:
         """The counted answers, as a report states them."""
         self._forget(quota, now_ms)

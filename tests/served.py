@@ -3,7 +3,8 @@
 import asyncio
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from datetime import timedelta
 from pathlib import Path
 from types import TracebackType
@@ -12,14 +13,16 @@ from typing import Any, Self
 import httpx
 
 from core.clock import utc_now
-from core.settings import Settings, child_environment
+from core.settings import Settings, child_environment, load
 from core.types import Model, ModelStatus, Video
 from embeddings.version import Fitted, write_version
 from storage.artifacts import artifact_store
+from storage.embedded.server import free_port
 from storage.milvus_writer import MilvusWriter
 from storage.postgres.engine import pool
 from storage.postgres.models import PostgresModels
 from storage.postgres.videos import PostgresVideos
+from tests.catalogues import video
 from tests.polling import eventually
 from upnext.tokens import make_token
 
@@ -72,6 +75,35 @@ class Served:
             return httpx.get(f"{self.address}/health/ready").status_code == 200
         except httpx.TransportError:
             return False
+
+
+def of_popular_lists(database_url: str, redis_url: str, home: Path) -> Settings:
+    """A service that needs nothing but PostgreSQL and Redis: its lists are the popular ones."""
+    return load(
+        {
+            "home": str(home),
+            "port": str(free_port()),
+            "workers": "2",
+            "postgres_url": database_url,
+            "redis_url": redis_url,
+            "milvus_uri": "http://127.0.0.1:1",
+            "bus_url": "nats://127.0.0.1:1",
+            "artifacts_url": home.as_uri(),
+            "jwt_secret": "a secret of this test only, long enough for an HMAC",
+            "index": "exact",
+        }
+    )
+
+
+@contextmanager
+def two_processes(settings: Settings) -> Iterator[list[Served]]:
+    """Two of them, on ports of their own, with 20 videos to show."""
+    write_videos(settings, [video(f"v{number}", "drama") for number in range(20)])
+    with ExitStack() as stack:
+        yield [
+            stack.enter_context(Served(settings.model_copy(update={"port": free_port()})))
+            for _ in range(2)
+        ]
 
 
 def write_videos(settings: Settings, videos: Sequence[Video]) -> None:

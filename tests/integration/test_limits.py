@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Iterator
-from contextlib import ExitStack
 from datetime import timedelta
 from pathlib import Path
 from time import monotonic
@@ -16,16 +15,13 @@ from api.auth import Principal
 from api.limits import Limiter
 from core.errors import RateLimited
 from core.quota import Quota
-from core.settings import Settings, load
-from storage.embedded.server import free_port
+from core.settings import Settings
 from storage.redis.client import connect
 from storage.redis.limits import RedisLedger
-from tests.catalogues import video
-from tests.served import Served, write_videos
+from tests.served import Served, of_popular_lists, two_processes
 from upnext.tokens import make_token
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(120)]
-SECRET = "a secret of this test only, long enough for an HMAC"  # noqa: S105
 WORKERS = 4
 
 
@@ -79,35 +75,13 @@ class Race:
 
 @pytest.fixture
 def settings(database_url: str, redis_url: str, tmp_path: Path) -> Settings:
-    """A service that needs nothing but PostgreSQL and Redis: its lists are the popular ones."""
-    return load(
-        {
-            "home": str(tmp_path),
-            "workers": "2",
-            "postgres_url": database_url,
-            "redis_url": redis_url,
-            "milvus_uri": "http://127.0.0.1:1",
-            "bus_url": "nats://127.0.0.1:1",
-            "artifacts_url": tmp_path.as_uri(),
-            "jwt_secret": SECRET,
-            "index": "exact",
-        }
-    )
+    return of_popular_lists(database_url, redis_url, tmp_path)
 
 
 @pytest.fixture
 def servers(settings: Settings) -> Iterator[list[Served]]:
-    """Two processes of two workers each."""
-    write_videos(settings, [video(f"v{number}", "drama") for number in range(20)])
-    with ExitStack() as stack:
-        yield [
-            stack.enter_context(
-                Served(
-                    settings.model_copy(update={"port": free_port(), "home": settings.home / at})
-                )
-            )
-            for at in ("one", "two")
-        ]
+    with two_processes(settings) as servers:
+        yield servers
 
 
 async def test_racing_callers_get_all_of_a_window_and_seldom_wait(redis_url: str) -> None:

@@ -197,6 +197,15 @@ async def test_while_the_ledger_is_away_each_process_counts_for_itself() -> None
         assert ledger.trips == 1, "nobody waits for one that is away"
 
 
+async def test_a_ledger_that_goes_away_takes_no_count_along() -> None:
+    fleet = Fleet(2)
+    for number in range(400):
+        assert await fleet.ask(number % 2)
+    await settled()
+    fleet.ledgers[0].away = True
+    assert await given_by(fleet.limiters[0]) <= 200
+
+
 async def test_what_was_given_meanwhile_counts_when_the_ledger_is_back() -> None:
     fleet = Fleet(2)
     fleet.ledgers[0].away = True
