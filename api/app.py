@@ -36,6 +36,7 @@ from api.remembering import Remembering
 from api.services import Services
 from api.states import States
 from api.stats import Statistics
+from api.training import Training
 from api.warming import Warming
 from api.watching import Watching
 from core import logging
@@ -262,6 +263,7 @@ def _services(
         impressions=impressions,
         statistics=Statistics(stores.impressions),
         models=stores.models,
+        training=Training(stores.models),
         promotion=Promotion(
             stores.models,
             None if settings.index == "exact" else stores.search.collections,

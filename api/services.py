@@ -18,6 +18,7 @@ from api.ports import ModelRegistry
 from api.promotion import Promotion
 from api.recommender import Recommender
 from api.stats import Statistics
+from api.training import Training
 from api.watching import Watching
 from retrieval.live import LiveModel
 
@@ -39,6 +40,7 @@ class Services:
     impressions: Impressions
     statistics: Statistics
     models: ModelRegistry
+    training: Training
     promotion: Promotion
     jobs: Jobs
     erasure: Erasure

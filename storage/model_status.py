@@ -1,17 +1,18 @@
 """What a run is called, and which status of a model may follow which."""
 
+from collections.abc import Mapping
 from datetime import datetime
-from typing import Final
+from typing import Any, Final
 from uuid import UUID
 
 from core.errors import Conflict
 from core.types import ModelStatus, ModelType
 
 RUN_STEPS: Final[dict[ModelStatus, frozenset[ModelStatus]]] = {
-    "queued": frozenset({"training", "failed"}),
-    "training": frozenset({"evaluating", "failed"}),
-    "evaluating": frozenset({"publishing", "failed"}),
-    "publishing": frozenset({"ready", "failed"}),
+    "queued": frozenset({"training", "failed", "cancelled"}),
+    "training": frozenset({"evaluating", "failed", "cancelled"}),
+    "evaluating": frozenset({"publishing", "failed", "cancelled"}),
+    "publishing": frozenset({"ready", "failed", "cancelled"}),
 }
 """A run's own steps; a status that is not here has ended."""
 
@@ -31,6 +32,30 @@ STALE_SECONDS: Final = 60.0
 """A run without a heartbeat for this long is given up."""
 
 STALE_REASON: Final = f"The run gave no sign of life for {STALE_SECONDS:.0f} s: start it again."
+
+
+MOST_BEGUN: Final = 3
+"""A run whose worker ended so often is not begun again: it would end the next one too."""
+
+ENDS_ITS_WORKER: Final = (
+    f"The worker that trained it ended {MOST_BEGUN} times. If memory ran out, give the machine "
+    "more or train on a shorter span; then start it again."
+)
+
+CANCELLED: Final = "It was cancelled."
+
+
+def begun_before(params: Mapping[str, Any]) -> int:
+    """How often workers have begun a run with these parameters."""
+    return int(params.get("owner", {}).get("begun", 0))
+
+
+def check_cancellable(model_id: str, status: ModelStatus) -> None:
+    """Refuse to stop what does not run. Raises `Conflict`."""
+    if status not in RUN_STEPS:
+        raise Conflict(
+            f"The run of model {model_id} has ended ({status}): nothing is to be stopped."
+        )
 
 
 def version_name(model_type: ModelType, began: datetime, token: UUID) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 from uuid import uuid4
 
 import numpy as np
+from msgspec.structs import replace
 from numpy.typing import NDArray
 
 from api.admission import Admission
@@ -31,6 +32,7 @@ from api.recommender import Recommender
 from api.services import Services
 from api.states import States
 from api.stats import Statistics
+from api.training import Training
 from api.watching import Watching
 from core.errors import Conflict, ModelNotFound, Unavailable
 from core.quota import Quota
@@ -118,6 +120,27 @@ class Registry:
 
     async def previous(self) -> Model | None:
         return None
+
+    async def queue(self, model_type: ModelType, params: dict[str, Any]) -> Model:
+        if any(model.status == "queued" for model in await self.find(model_type)):
+            raise Conflict("One is queued.")
+        model = Model(
+            id="m3",
+            model_type=model_type,
+            version=f"{model_type}_3",
+            status="queued",
+            created_at=NOW,
+            params=params,
+        )
+        self.models[model.id] = model
+        return model
+
+    async def cancel(self, model_id: str) -> Model:
+        model = await self.get(model_id)
+        if model.status != "queued":
+            raise Conflict("It has ended.")
+        self.models[model_id] = replace(model, status="cancelled")
+        return self.models[model_id]
 
     async def promote(self, model_id: str) -> Model:
         if (await self.get(model_id)).status != "ready":
@@ -275,6 +298,7 @@ class World:
             impressions=self.impressions,
             statistics=Statistics(self.impression_store, clock=self.clock),
             models=self.models,
+            training=Training(self.models),
             promotion=Promotion(self.models, self.index.collections),
             jobs=Jobs(self.jobs, self.files),
             erasure=Erasure(self.erasures),

@@ -7,6 +7,7 @@ import threading
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -22,12 +23,14 @@ from storage.postgres.engine import pool
 from storage.postgres.impressions import PostgresImpressions
 from storage.postgres.jobs import TASK
 from storage.postgres.outbox import PostgresOutbox
+from storage.postgres.runs import TRAIN
 from storage.queue import Queue
 from upnext.jobs.old_jobs import forget_old_jobs
 from upnext.jobs.queue_handlers import HANDLERS
 from upnext.jobs.queued import JobRunner
 from upnext.jobs.refresh import refresh
 from upnext.jobs.sweep import sweep
+from upnext.jobs.train import train_queued
 
 RELAY_SECONDS = 0.5
 REFRESH_SECONDS = 1.0
@@ -75,7 +78,7 @@ async def work(settings: Settings, engine: AsyncEngine, publisher: bus.Bus) -> N
     """Relay, refresh, sweep, prune and do what is queued until cancelled."""
     outbox, changes = PostgresOutbox(engine), PostgresChanges(engine)
     impressions, jobs = PostgresImpressions(engine), JobRunner(settings, engine, HANDLERS)
-    queue = Queue(settings, {TASK: jobs.run})
+    queue = Queue(settings, {TASK: jobs.run, TRAIN: partial(train_queued, settings)})
 
     async def relay() -> None:
         while await outbox.relay(publisher):

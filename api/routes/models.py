@@ -3,7 +3,8 @@
 from typing import Annotated
 
 from litestar import get, post
-from litestar.params import QueryParameter
+from litestar.openapi.spec import Example
+from litestar.params import Body, QueryParameter
 from litestar.response.base import ASGIResponse
 
 from api.guards import may
@@ -11,6 +12,7 @@ from api.openapi import BEARER, answer, problems
 from api.routes.common import Given, ModelIdInPath, json
 from api.routes.examples import MODEL, MODELS
 from api.schemas import ModelBody, ModelList, model_body
+from api.schemas_training import CANCELLED_EXAMPLE, QUEUED_EXAMPLE, TRAIN_EXAMPLE, TrainBody
 from core.types import ModelStatus, ModelType
 
 TypeFilter = Annotated[
@@ -19,6 +21,7 @@ TypeFilter = Annotated[
 StatusFilter = Annotated[
     ModelStatus | None, QueryParameter(name="status", description="Only models in this status.")
 ]
+TrainInBody = Annotated[TrainBody, Body(examples=[Example(summary="A month", value=TRAIN_EXAMPLE)])]
 _REFUSED = ("unauthenticated", "forbidden", "unavailable")
 
 
@@ -96,4 +99,54 @@ async def rollback(services: Given) -> ASGIResponse:
     return json(model_body(await services.promotion.rollback()))
 
 
-HANDLERS = (find, one, promote, rollback)
+@post(
+    "/recs/train",
+    guards=[may("models.change")],
+    status_code=202,
+    summary="Train a model",
+    description=(
+        "A worker trains it; one of a type at a time. This release trains `als` and `content`. "
+        "Too little data ends it as `failed`, with the reason in `error`."
+    ),
+    operation_id="train_model",
+    tags=["models"],
+    security=BEARER,
+    responses={
+        202: answer(ModelBody, "Queued; `Location` is where to look.", QUEUED_EXAMPLE),
+        **problems(
+            "invalid_parameter",
+            "conflict",
+            "payload_too_large",
+            "unsupported_media_type",
+            *_REFUSED,
+        ),
+    },
+)
+async def train(services: Given, data: TrainInBody) -> ASGIResponse:
+    """Queue a run."""
+    model = await services.training.start(data.model_type, data.start_date, data.end_date)
+    body = json(model_body(model), 202)
+    body.headers["Location"] = f"/recs/models/{model.id}"
+    return body
+
+
+@post(
+    "/recs/models/{model_id:str}/cancel",
+    guards=[may("models.change")],
+    status_code=200,
+    summary="Stop a run",
+    description="One that is queued or running; its process ends within 5 s.",
+    operation_id="cancel_model",
+    tags=["models"],
+    security=BEARER,
+    responses={
+        200: answer(ModelBody, "The cancelled model.", CANCELLED_EXAMPLE),
+        **problems("invalid_parameter", "model_not_found", "conflict", *_REFUSED),
+    },
+)
+async def cancel(services: Given, model_id: ModelIdInPath) -> ASGIResponse:
+    """End a run."""
+    return json(model_body(await services.training.cancel(model_id)))
+
+
+HANDLERS = (find, one, promote, rollback, train, cancel)

@@ -12,12 +12,17 @@ from core.clock import Clock, utc_now
 from core.errors import Conflict, ModelNotFound
 from core.types import Change, DataSpan, Model, ModelStatus, ModelType, Progress
 from storage.model_status import (
+    CANCELLED,
     DEAD,
     ENDED,
+    ENDS_ITS_WORKER,
+    MOST_BEGUN,
     OPEN_READY,
     RUN_STEPS,
     STALE_REASON,
     STALE_SECONDS,
+    begun_before,
+    check_cancellable,
     check_promotable,
     check_running,
     check_step,
@@ -63,6 +68,34 @@ class MemoryModels:
         )
         self._rows[model.id] = _Row(model, token, now)
         return model, token
+
+    async def queue(self, model_type: ModelType, params: Mapping[str, Any]) -> Model:
+        """A new `queued` run that a worker will `claim`."""
+        model, _ = await self.create(model_type, params)
+        return model
+
+    async def claim(self, model_id: str, params: Mapping[str, Any]) -> tuple[Model, UUID] | None:
+        """Begin a queued run, or begin it anew; None when it has ended or is begun too often."""
+        row, now = self._row(model_id), self._clock()
+        if row.model.status not in RUN_STEPS:
+            return None
+        begun = begun_before(row.model.params)
+        if begun >= MOST_BEGUN:
+            self._end(row, "failed", ENDS_ITS_WORKER)
+            return None
+        given = row.model.params | dict(params)
+        given["owner"] = given.get("owner", {}) | {"begun": begun + 1}
+        row.token, row.heartbeat_at, row.published = uuid4(), now, False
+        row.model = replace(
+            row.model, status="queued", started_at=None, progress=None, params=given
+        )
+        return row.model, row.token
+
+    async def cancel(self, model_id: str) -> Model:
+        """End a run; whoever works on it cannot write any more."""
+        row = self._row(model_id)
+        check_cancellable(model_id, row.model.status)
+        return self._end(row, "cancelled", CANCELLED)
 
     async def update(
         self,
@@ -195,6 +228,11 @@ class MemoryModels:
         if model_id not in self._rows:
             raise ModelNotFound(f"There is no model {model_id}: `upnext models list` shows them.")
         return self._rows[model_id]
+
+    def _end(self, row: _Row, status: ModelStatus, error: str) -> Model:
+        row.token, row.ended_at = uuid4(), self._clock()
+        row.model = replace(row.model, status=status, error=error, finished_at=row.ended_at)
+        return row.model
 
     def _running(self) -> list[_Row]:
         return [row for row in self._rows.values() if row.model.status in RUN_STEPS]

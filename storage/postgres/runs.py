@@ -6,7 +6,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import msgspec
-from sqlalchemy import and_, func, or_, select, text, update
+from sqlalchemy import Row, and_, func, or_, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
@@ -15,10 +15,15 @@ from core.errors import Conflict
 from core.events import ModelTrainingCompleted, ModelTrainingStarted, TrainedOn
 from core.types import Change, DataSpan, Model, ModelStatus, ModelType, Progress
 from storage.model_status import (
+    CANCELLED,
     DEAD,
+    ENDS_ITS_WORKER,
+    MOST_BEGUN,
     RUN_STEPS,
     STALE_REASON,
     STALE_SECONDS,
+    begun_before,
+    check_cancellable,
     check_running,
     check_step,
     version_name,
@@ -27,7 +32,19 @@ from storage.postgres.changes import note
 from storage.postgres.engine import transaction
 from storage.postgres.model_rows import locked, to_model
 from storage.postgres.outbox import append
+from storage.postgres.queueing import SCHEMA, defer
 from storage.postgres.tables import RUNNING, models
+
+TRAIN = "train"
+"""The task that claims a queued run and trains it."""
+
+# The queue itself knows of runs that wait in it, and of workers that ended.
+NOT_QUEUED = f"""
+    NOT EXISTS (
+        SELECT FROM {SCHEMA}.procrastinate_jobs AS place
+        WHERE place.id = models.queue_id AND place.status IN ('todo', 'doing')
+    )
+"""
 
 
 class PostgresRuns:
@@ -43,34 +60,74 @@ class PostgresRuns:
         A run of that type without a heartbeat for 60 s is failed first.
 
         Raises:
-            Conflict: one of that type is running.
+            Conflict: one of that type is queued or running.
+            Unavailable: nothing was written.
+        """
+        async with transaction(self._engine) as connection:
+            made = await _created(connection, model_type, params, self._clock())
+            return to_model(made), made.attempt
+
+    async def queue(self, model_type: ModelType, params: Mapping[str, Any]) -> Model:
+        """A new `queued` run that a worker will `claim`; both are written or neither.
+
+        Raises:
+            Conflict: one of that type is queued or running.
+            Unavailable: nothing was written.
+        """
+        async with transaction(self._engine) as connection:
+            made = await _created(connection, model_type, params, self._clock())
+            place = await defer(connection, TRAIN, f"train {model_type}", made.id)
+            await connection.execute(
+                update(models).where(models.c.id == made.id).values(queue_id=place)
+            )
+            return to_model(made)
+
+    async def claim(self, model_id: str, params: Mapping[str, Any]) -> tuple[Model, UUID] | None:
+        """Begin a queued run, or begin it anew after its worker has ended.
+
+        Returns:
+            The model, `queued` again, and the token of this attempt: older ones write no more.
+            None when the run has ended, or was begun too often and failed for that.
+
+        Raises:
+            ModelNotFound: no such model.
             Unavailable: nothing was written.
         """
         now, token = self._clock(), uuid4()
-        row = {
-            "id": str(uuid4()),
-            "model_type": model_type,
-            "version": version_name(model_type, now, token),
-            "status": "queued",
-            "attempt": token,
-            "heartbeat_at": now,
-            "created_at": now,
-            "data": {},
-            "params": msgspec.to_builtins(dict(params)),
-            "metrics": {},
-        }
-        statement = (
-            insert(models)
-            .values(row)
-            .on_conflict_do_nothing(index_elements=["model_type"], index_where=text(RUNNING))
-            .returning(models)
-        )
         async with transaction(self._engine) as connection:
-            await _fail_stale(connection, now, model_type, ())
-            made = (await connection.execute(statement)).one_or_none()
-            if made is None:
-                raise Conflict(f"A {model_type} model is being trained: wait until it has ended.")
-            return to_model(made), token
+            row = await locked(connection, model_id)
+            if row.status not in RUN_STEPS:
+                return None
+            begun = begun_before(row.params)
+            if begun >= MOST_BEGUN:
+                await _end(connection, model_id, "failed", ENDS_ITS_WORKER, now)
+                return None
+            given = row.params | msgspec.to_builtins(dict(params))
+            given["owner"] = given.get("owner", {}) | {"begun": begun + 1}
+            values = {
+                "status": "queued",
+                "attempt": token,
+                "heartbeat_at": now,
+                "started_at": None,
+                "published_at": None,
+                "progress": None,
+                "params": given,
+            }
+            claimed = await connection.execute(_set(model_id, values))
+            return to_model(claimed.one()), token
+
+    async def cancel(self, model_id: str) -> Model:
+        """End a run; whoever works on it cannot write any more, and hears of it by that.
+
+        Raises:
+            ModelNotFound: no such model.
+            Conflict: its run has ended.
+            Unavailable: nothing changed.
+        """
+        async with transaction(self._engine) as connection:
+            row = await locked(connection, model_id)
+            check_cancellable(model_id, row.status)
+            return await _end(connection, model_id, "cancelled", CANCELLED, self._clock())
 
     async def update(
         self,
@@ -169,6 +226,50 @@ class PostgresRuns:
             return await _fail_stale(connection, self._clock(), None, orphans)
 
 
+async def _created(
+    connection: AsyncConnection, model_type: ModelType, params: Mapping[str, Any], now: datetime
+) -> Row[Any]:
+    """The row of a new run. Raises `Conflict`: one of that type is queued or running."""
+    token = uuid4()
+    row = {
+        "id": str(uuid4()),
+        "model_type": model_type,
+        "version": version_name(model_type, now, token),
+        "status": "queued",
+        "attempt": token,
+        "heartbeat_at": now,
+        "created_at": now,
+        "data": {},
+        "params": msgspec.to_builtins(dict(params)),
+        "metrics": {},
+    }
+    statement = (
+        insert(models)
+        .values(row)
+        .on_conflict_do_nothing(index_elements=["model_type"], index_where=text(RUNNING))
+        .returning(models)
+    )
+    await _fail_stale(connection, now, model_type, ())
+    made: Row[Any] | None = (await connection.execute(statement)).one_or_none()
+    if made is None:
+        raise Conflict(f"A {model_type} model is being trained: wait until it has ended.")
+    return made
+
+
+async def _end(
+    connection: AsyncConnection, model_id: str, status: ModelStatus, error: str, now: datetime
+) -> Model:
+    """End a run that somebody may still work on: the token changes too."""
+    values = {"status": status, "error": error, "finished_at": now, "attempt": uuid4()}
+    model = to_model((await connection.execute(_set(model_id, values))).one())
+    await _tell(connection, model)
+    return model
+
+
+def _set(model_id: str, values: dict[str, Any]) -> Any:  # noqa: ANN401 - an Update of the row
+    return update(models).where(models.c.id == model_id).values(values).returning(models)
+
+
 async def _fail_stale(
     connection: AsyncConnection,
     now: datetime,
@@ -179,6 +280,7 @@ async def _fail_stale(
     stale = (
         select(models.c.id)
         .where(text(RUNNING), or_(models.c.heartbeat_at < limit, models.c.id.in_(orphans)))
+        .where(text(NOT_QUEUED))
         .order_by(models.c.id)
         .with_for_update()
     )

@@ -18,6 +18,8 @@ from upnext.jobs.keys import snapshot_key
 from upnext.jobs.local_copies import forget_old_copies
 from upnext.jobs.ports import VectorWriter
 
+REVISION_PARAM = "content_revision"  # a run that no worker has begun has none
+
 
 class Swept(msgspec.Struct, frozen=True):
     """What is gone now: versions, and the collections and artifact folders they had."""
@@ -74,7 +76,7 @@ def _drop_collections(writer: VectorWriter, gone: list[Model], kept: list[Model]
 
 
 def _revisions(models: list[Model]) -> set[str]:
-    return {str(one.params["content_revision"]) for one in models if one.params}
+    return {str(one.params[REVISION_PARAM]) for one in models if REVISION_PARAM in one.params}
 
 
 def _delete_artifacts(store: ArtifactStore, gone: list[Model]) -> list[str]:

@@ -6,6 +6,7 @@ import sys
 import time
 from asyncio.subprocess import DEVNULL, PIPE, Process
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from datetime import datetime
 from functools import partial
 from uuid import UUID
@@ -14,7 +15,7 @@ import msgspec
 import structlog
 
 from core.clock import utc_now
-from core.errors import Unavailable, UpnextError
+from core.errors import Conflict, Unavailable, UpnextError
 from core.settings import Settings, child_environment
 from core.types import Model, ModelStatus, ModelType, Progress
 from storage.model_status import RUN_STEPS
@@ -22,8 +23,9 @@ from storage.postgres.engine import pool
 from storage.postgres.models import PostgresModels
 from upnext.jobs.messages import Failure, Message, Outcome, Report, Request
 from upnext.jobs.params import owner_has_ended, params
+from upnext.jobs.promote import promote_first
 
-HEARTBEAT_SECONDS = 5.0
+HEARTBEAT_SECONDS = 2.0  # and so soon a run that is cancelled hears of it
 THROTTLE_SECONDS = 1.0
 STOP_SECONDS = 2.0
 LAST_WORD_SECONDS = 60.0
@@ -52,7 +54,7 @@ async def train(
     """Make a model from interactions with start <= occurred_at < end.
 
     Returns:
-        The model, `ready`, or `failed` with its reason in `error`.
+        The model, `ready`, or `failed` or `cancelled` with its reason in `error`.
 
     Raises:
         Conflict: a run of that type is going on.
@@ -62,23 +64,71 @@ async def train(
         registry = PostgresModels(engine, utc_now)
         await fail_orphans(registry)
         model, token = await registry.create(model_type, params(start, end))
-        request = Request(
-            model_id=model.id,
-            model_type=model_type,
-            version=model.version,
-            parent=os.getpid(),
-            start=start,
-            end=end,
-        )
+        request = _request(model, start, end)
         return await _Run(registry, model, token, on_progress).through(settings, request)
+
+
+async def train_queued(settings: Settings, model_id: str) -> None:
+    """Train the model of a queued run, if it has not ended; the first of all goes live.
+
+    Stopped, it stays in the queue: whoever claims it next begins it anew.
+
+    Raises:
+        Unavailable: PostgreSQL did not answer; nothing was begun.
+    """
+    async with pool(settings) as engine:
+        registry = PostgresModels(engine, utc_now)
+        asked = (await registry.get(model_id)).params
+        span = msgspec.convert(asked, Span)
+        claimed = await registry.claim(model_id, params(span.start, span.end))
+        if claimed is None:
+            return
+        model, token = claimed
+        run = _Run(registry, model, token, lambda _progress: None, stays_queued=True)
+        model = await run.through(settings, _request(model, span.start, span.end))
+    log.info("a queued run has ended", model=model.id, status=model.status, error=model.error)
+    if model.status == "ready":
+        await _promote_first(settings, model)
+
+
+class Span(msgspec.Struct, frozen=True):
+    """Which interactions a queued run is to learn from: start <= occurred_at < end."""
+
+    start: datetime | None = None
+    end: datetime | None = None
+
+
+async def _promote_first(settings: Settings, model: Model) -> None:
+    try:
+        await promote_first(settings, model)
+    except UpnextError as error:  # it is ready all the same, and can be promoted later
+        log.warning("the first model was not made live", model=model.id, reason=str(error))
+
+
+def _request(model: Model, start: datetime | None, end: datetime | None) -> Request:
+    return Request(
+        model_id=model.id,
+        model_type=model.model_type,
+        version=model.version,
+        parent=os.getpid(),
+        start=start,
+        end=end,
+    )
 
 
 class _Run:
     """Follows one child process and keeps the registry's row in step with it."""
 
     def __init__(
-        self, registry: PostgresModels, model: Model, token: UUID, on_progress: OnProgress
+        self,
+        registry: PostgresModels,
+        model: Model,
+        token: UUID,
+        on_progress: OnProgress,
+        *,
+        stays_queued: bool = False,
     ) -> None:
+        self._stays_queued = stays_queued
         self._registry = registry
         self._model = model
         self._token = token
@@ -89,6 +139,13 @@ class _Run:
     async def through(self, settings: Settings, request: Request) -> Model:
         """From the child's start to the row's end, however it ends."""
         try:
+            return await self._to_the_end(settings, request)
+        except Conflict as error:  # it was cancelled, or another attempt has taken over
+            log.info("a run was given up", model=self._model.id, reason=str(error))
+            return await self._registry.get(self._model.id)
+
+    async def _to_the_end(self, settings: Settings, request: Request) -> Model:
+        try:
             process = await _start(settings, request)
             try:
                 await self._follow(process)
@@ -96,13 +153,21 @@ class _Run:
             finally:
                 await _stop(process)
         except asyncio.CancelledError:
-            await self._fail("It was stopped before it had ended.", STOPPED_WORD_SECONDS)
+            with suppress(Conflict):  # it has been cancelled too
+                await self._leave()
+            raise
+        except Conflict:
             raise
         except UpnextError as error:
             return await self._fail(str(error))
         except OSError as error:
             return await self._fail(f"The training process could not be started: {error}")
         return await self._finish(code)
+
+    async def _leave(self) -> None:
+        """Say of a run that is stopped that it has ended, unless it stays in the queue."""
+        if not self._stays_queued:
+            await self._fail("It was stopped before it had ended.", STOPPED_WORD_SECONDS)
 
     async def _follow(self, process: Process) -> None:
         stdout = process.stdout
