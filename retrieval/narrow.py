@@ -91,9 +91,11 @@ def compared(
 ) -> list[Hits]:
     """The best `k` of these rows of the query's snapshot for each of `vectors`, exactly.
 
-    Rows without a vector are no hits; equal products come in the order of the rows.
+    Rows without a vector are no hits; equal products come in the order of the videos' hashes.
     """
     hashes = query.snapshot.facts["hash"][rows]
+    order = np.argsort(hashes)  # as the vectors lie: in another order reading takes twice the time
+    rows, hashes = rows[order], hashes[order]
     products = np.empty((len(vectors), len(rows)), dtype=np.float32)
     for start in range(0, len(rows), STEP):
         step = slice(start, start + STEP)
