@@ -117,15 +117,15 @@ class OwnLists:
         renewal: bool = False,
     ) -> MadeNow:
         ticket = self._local.ticket()
-        found = await self._states.find(user_id, missing)
-        if "postgres" in found.missing:
-            made = await self._maker.listing("personalized", found.state, moment)
-            return MadeNow(found, made)
         try:
-            async with self._admission.enter(renewal=renewal):
+            async with self._admission.enter(renewal=renewal):  # for PostgreSQL's sake, too
+                found = await self._states.find(user_id, missing)
+                if "postgres" in found.missing:
+                    made = await self._maker.listing("personalized", found.state, moment)
+                    return MadeNow(found, made)
                 made = await self._maker.personal(user_id, found.state, moment)
         except Overloaded:
-            return MadeNow(found, None)
+            return MadeNow(await self._states.kept(user_id, missing), None)
         await self._keep(found, made, moment, ticket)
         return MadeNow(found, made)
 

@@ -60,12 +60,13 @@ class Recommender:
         moment = self._moment()
         if asked.plain:
             return await self._own_list(asked, moment, must_exist=must_exist)
-        found = await self._states.find(asked.user_id)
-        _must_exist(asked, found, wanted=must_exist)
         try:
-            made = await self._make(asked, found, moment)
+            async with self._admission.enter():
+                found = await self._states.find(asked.user_id)
+                _must_exist(asked, found, wanted=must_exist)
+                made = await self._make(asked, found, moment)
         except Overloaded:
-            return await self._hurried(asked, found, moment)
+            return await self._hurried(asked, await self._states.kept(asked.user_id), moment)
         return self._answer(asked, answers.made_now(made, found, moment, asked.walk), moment)
 
     async def similar(
@@ -124,18 +125,13 @@ class Recommender:
         return self._answer(asked, listed, moment)
 
     async def _make(self, asked: Asked, found: Found, moment: Moment) -> Made:
-        """The top 100 of what is not kept, made now.
-
-        Raises:
-            Overloaded: too many are being made.
-        """
+        """The top 100 of what is not kept, made now."""
         state = found.state
         if asked.list_type != "personalized" or (state is None and "postgres" in found.missing):
             return await self._from_memory(asked, state, moment)
-        async with self._admission.enter():
-            return await self._maker.personal(
-                asked.user_id, state, moment, filters=asked.filters, explain=asked.explain
-            )
+        return await self._maker.personal(
+            asked.user_id, state, moment, filters=asked.filters, explain=asked.explain
+        )
 
     async def _from_memory(self, asked: Asked, state: UserState | None, moment: Moment) -> Made:
         """A list that asks nobody; of a user's own the popular one."""

@@ -15,17 +15,18 @@ log = structlog.get_logger(__name__)
 class Found:
     """A user's state and which stores did not answer.
 
-    `state` None with `postgres` in `missing` means that nobody could say; without, that the
-    service has never heard of the user.
+    `state` None with `postgres` in `missing` or without `truth`, which is that PostgreSQL would
+    have been asked, means that nobody could say; else that the service has never heard of the user.
     """
 
     state: UserState | None
     missing: frozenset[str] = frozenset()
+    truth: bool = True
 
     @property
     def unheard_of(self) -> bool:
         """Whether it is certain that there is no such user."""
-        return self.state is None and "postgres" not in self.missing
+        return self.state is None and self.truth and "postgres" not in self.missing
 
 
 class States:
@@ -38,15 +39,20 @@ class States:
 
     async def find(self, user_id: UserId, missing: frozenset[str] = frozenset()) -> Found:
         """The user's state; `missing` names what has just failed and is not asked again."""
-        if "redis" not in missing:
-            try:
-                kept = await self._cache.state(user_id)
-            except Unavailable as error:
-                missing |= {error.dependency}
-            else:
-                if kept is not None:
-                    return Found(kept)
-        return await self._from_store(user_id, missing)
+        kept = await self.kept(user_id, missing)
+        if kept.state is not None:
+            return kept
+        return await self._from_store(user_id, kept.missing)
+
+    async def kept(self, user_id: UserId, missing: frozenset[str] = frozenset()) -> Found:
+        """As `find`, from the cache alone: for who has no time to ask the truth."""
+        if "redis" in missing:
+            return Found(None, missing, truth=False)
+        try:
+            state = await self._cache.state(user_id)
+        except Unavailable as error:
+            return Found(None, missing | {error.dependency}, truth=False)
+        return Found(state, missing, truth=False)
 
     async def _from_store(self, user_id: UserId, missing: frozenset[str]) -> Found:
         try:
