@@ -29,7 +29,7 @@ from core.types import ModelStatus, ModelType
 from embeddings.version import write_version
 from storage import bus
 from storage.artifacts import artifact_store
-from storage.embedded.server import EmbeddedServer, free_port
+from storage.embedded.server import free_port
 from storage.embedded.stack import EmbeddedStack, StoreName
 from storage.milvus_writer import MilvusWriter
 from storage.postgres import migrate
@@ -45,6 +45,7 @@ MODEL_TYPE: ModelType = "als"
 REVISION = "made_up"
 STEPS: tuple[ModelStatus, ...] = ("training", "evaluating", "publishing", "ready")
 READY_SECONDS, STOP_SECONDS = 120, 20
+NOWHERE = "http://127.0.0.1:1"
 TOKEN_LIFE = timedelta(hours=12)
 
 
@@ -66,18 +67,24 @@ class Service:
 
 
 @contextmanager
-def made_up_service(shape: Shape, home: Path | None = None, **overrides: str) -> Iterator[Service]:
+def made_up_service(
+    shape: Shape, home: Path | None = None, *, milvus: bool = True, **overrides: str
+) -> Iterator[Service]:
     """A service of that shape until the block ends; `overrides` are settings by field name.
 
     It searches the server of the `milvus` wheel; with `index="exact"` nothing of Milvus answers
-    lists, but the version is published there all the same.
+    lists, but the version is published there all the same. Without `milvus` none is started, and
+    what is searched is searched exactly.
     """
     with ExitStack() as stack:
         folder = home or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="upnext-")))
         folder.mkdir(parents=True, exist_ok=True)
+        if not milvus:
+            overrides = {"index": "exact", "milvus_uri": NOWHERE, **overrides}
         settings, data = _servers(stack, folder, overrides), Data(shape)
         _fill_once(settings, data, folder / "made-up.json")
-        asyncio.run(_publish(settings, data))
+        if milvus:
+            asyncio.run(_publish(settings, data))
         process = stack.enter_context(_serving(settings))
         yield Service(f"http://127.0.0.1:{settings.port}", settings, process, data.users)
 
@@ -85,21 +92,23 @@ def made_up_service(shape: Shape, home: Path | None = None, **overrides: str) ->
 def _servers(stack: ExitStack, folder: Path, overrides: dict[str, str]) -> Settings:
     wanted: tuple[StoreName, ...] = ("postgres", "redis", "bus")
     servers = stack.enter_context(EmbeddedStack(folder, wanted))
+    urls = {**_urls(servers, folder), "port": str(free_port())}
+    if overrides.get("milvus_uri") == NOWHERE:
+        return load({**urls, **overrides})
     milvus = MilvusServer(Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="upnext-"))))
     stack.callback(milvus.stop)
     milvus.launch()
     milvus.wait_ready()
-    return load({**_urls(servers, milvus, folder), "port": str(free_port()), **overrides})
+    return load({**urls, "milvus_uri": milvus.url, **overrides})
 
 
-def _urls(servers: EmbeddedStack, milvus: EmbeddedServer, folder: Path) -> dict[str, str]:
+def _urls(servers: EmbeddedStack, folder: Path) -> dict[str, str]:
     found = servers.endpoints
     return {
         "home": str(folder),
         "postgres_url": found.postgres_url or "",
         "redis_url": found.redis_url or "",
         "bus_url": found.bus_url or "",
-        "milvus_uri": milvus.url,
         "artifacts_url": (folder / "artifacts").resolve().as_uri(),
         "jwt_secret": Home(folder).secret(),
         "log_level": "warning",

@@ -119,6 +119,11 @@ def give_children(variables: Mapping[str, str]) -> None:
     os.environ.update(variables)
 
 
+def was_given(variables: Mapping[str, str]) -> bool:
+    """Whether the environment has these variables already."""
+    return variables.items() <= os.environ.items()
+
+
 def child_environment(settings: Settings) -> dict[str, str]:
     """The environment for a child process that must see the same settings."""
     ours = {}

@@ -7,24 +7,40 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
-from core.settings import Settings, give_children
+from core.settings import Settings, give_children, was_given
 
 # The library that measures reads this as it is imported, so it must be there before.
 FOLDER_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
 
 
-@contextmanager
-def measured(settings: Settings) -> Iterator[None]:
-    """An empty folder for the workers started in the block, and the port, if one is set.
+def variables(settings: Settings) -> dict[str, str]:
+    """What the environment must have before anything that measures is imported."""
+    return {FOLDER_VARIABLE: str(_folder(settings))}
 
-    The folder has the port's name: whoever serves there now owns it.
+
+def emptied(settings: Settings) -> dict[str, str]:
+    """Empty the folder and name it, as `variables` does.
+
+    It has the port's name: whoever may serve there owns it, so see first that nobody else does.
     """
-    folder = settings.home.absolute() / "run" / f"metrics-{settings.port}"
+    folder = _folder(settings)
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
-    give_children({FOLDER_VARIABLE: str(folder)})
+    return variables(settings)
+
+
+@contextmanager
+def measured(settings: Settings) -> Iterator[None]:
+    """The folder for the workers started in the block, and the port, if one is set."""
+    folder = _folder(settings)
+    if not was_given(variables(settings)):
+        give_children(emptied(settings))
     with _port(settings, folder):
         yield
+
+
+def _folder(settings: Settings) -> Path:
+    return settings.home.absolute() / "run" / f"metrics-{settings.port}"
 
 
 @contextmanager

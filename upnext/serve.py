@@ -38,9 +38,7 @@ def run(settings: Settings) -> None:
     Raises:
         SetupError: the address is taken.
     """
-    check_address(settings.host, settings.port)
-    if settings.metrics_port is not None:
-        check_address(settings.host, settings.metrics_port)
+    check_addresses(settings)
     with measured(settings):
         server("upnext.serve:application", settings).serve()
 
@@ -85,6 +83,13 @@ def application() -> Any:  # noqa: ANN401 - an ASGI application, whichever it is
     from api.app import create_app  # noqa: PLC0415 - the main process needs none of it
 
     return create_app()
+
+
+def check_addresses(settings: Settings) -> None:
+    """As `check_address`, of all that is listened on."""
+    check_address(settings.host, settings.port)
+    if settings.metrics_port is not None:
+        check_address(settings.host, settings.metrics_port)
 
 
 def check_address(host: str, port: int) -> None:

@@ -5,7 +5,7 @@ import sys
 
 import click
 
-from core.settings import child_environment, load
+from core.settings import child_environment, load, was_given
 from upnext.cli.context import connected
 
 
@@ -22,13 +22,15 @@ def serve(host: str | None, port: int | None, workers: int | None) -> None:
     Example:
       upnext serve --host 0.0.0.0 --port 8001 --workers 4
     """  # noqa: D301
-    from upnext.serve import run  # noqa: PLC0415 - not for --help
+    from upnext.exposing import emptied, variables  # noqa: PLC0415 - not for --help
+    from upnext.serve import check_addresses, run  # noqa: PLC0415
 
     chosen = {"host": host, "port": port, "workers": workers}
     settings = connected().model_copy(update={k: v for k, v in chosen.items() if v is not None})
-    if settings == load():
+    if settings == load() and was_given(variables(settings)):
         run(settings)
         return
+    check_addresses(settings)
     # Workers read the environment; it can only be made complete for a new program.
     program = [sys.executable, "-m", "upnext", "serve"]
-    os.execve(program[0], program, child_environment(settings))  # noqa: S606 - our own command
+    os.execve(program[0], program, child_environment(settings) | emptied(settings))  # noqa: S606 - our own command
