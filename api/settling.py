@@ -13,7 +13,7 @@ from core.errors import Unavailable
 from core.quota import Settled, Window
 
 AWAY_SECONDS = 1.0  # a ledger that did not answer is asked again after this
-BATCH = 256
+BATCH = 32  # about a millisecond's work: a larger one would hold up answers
 
 log = structlog.get_logger(__name__)
 

@@ -139,7 +139,7 @@ async def test_a_count_is_small_and_goes_away(redis_url: str, sub: str) -> None:
     steady = tuple((111 * n, 1) for n in range(500))
     await ledger.settle([Report(USER, sub, used=steady)])
     await ledger.settle([Report(USER, f"{sub}-light", used=((0, 5),), wanted=1)])
-    assert await client.memory_usage(f"l:{{{sub}}}") < 2048
-    assert await client.memory_usage(f"l:{{{sub}-light}}") < 256
+    assert (await client.memory_usage(f"l:{{{sub}}}") or 0) in range(1, 2048)
+    assert (await client.memory_usage(f"l:{{{sub}-light}}") or 0) in range(1, 256)
     assert 60_000 < await client.pttl(f"l:{{{sub}}}") <= 76_000
     await client.aclose()

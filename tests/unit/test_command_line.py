@@ -92,6 +92,16 @@ def test_a_short_secret_signs_nothing() -> None:
         make_token(load({"jwt_secret": "short"}), "7", ["user"], timedelta(hours=1))
 
 
+def test_where_an_issuer_signs_a_token_is_got_there(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("UPNEXT_JWT_JWKS_URL", "https://issuer/jwks.json")
+    result = CliRunner().invoke(main, ["token", "--sub", "ops"])
+    assert result.exit_code != 0
+    assert "UPNEXT_JWT_SECRET" in result.output
+    assert not home.secret_file.exists()
+
+
 def test_a_result_is_a_table_or_json(capsys: pytest.CaptureFixture[str]) -> None:
     emit({"accepted": 3}, as_json=True, table=lambda: "three")
     assert json.loads(capsys.readouterr().out) == {"accepted": 3}
