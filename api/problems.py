@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from typing import Any
+from urllib.parse import quote
 
 import msgspec
 import structlog
@@ -118,7 +119,7 @@ def on_http_error(request: Request[Any, Any, Any], error: HTTPException) -> Resp
 
 def on_fault(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
     """Anything unexpected: the reader gets nothing of what is inside, the log gets all of it."""
-    log.error("fault", path=request.url.path, request_id=request_id(request.scope), exc_info=error)
+    log.error("fault", path=_path(request), request_id=request_id(request.scope), exc_info=error)
     return _answer(request, "internal", _DETAIL["internal"], errors=[], headers={})
 
 
@@ -138,6 +139,11 @@ def _detail(given: str, errors: Sequence[FieldError]) -> str:
     if errors:
         return f"{errors[0].field or 'The body'}: {errors[0].message}"
     return f"What was sent cannot be read: {given}"
+
+
+def _path(request: Request[Any, Any, Any]) -> str:
+    """The path that was asked for, quoted. The framework's own URL needs a query in UTF-8."""
+    return quote(request.scope["path"], safe="/:@+=~", errors="replace")
 
 
 def _headers(code: str) -> dict[str, str]:
@@ -162,7 +168,7 @@ def _answer(
         title=TITLE[code],
         status=STATUS[code],
         detail=detail,
-        instance=request.url.path,
+        instance=_path(request),
         code=code,
         request_id=request_id(request.scope),
         errors=errors,

@@ -1,5 +1,6 @@
 """Refusals before a handler runs: parameters it does not know, bodies that are not JSON."""
 
+import re
 from functools import cache
 from typing import Any
 
@@ -11,12 +12,17 @@ from litestar.typing import FieldDefinition
 
 from core.errors import InvalidInput
 
+DEEPEST = 32  # no body of the contract comes near
+_TEXTS = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
+_BRACKETS = re.compile(rb"[\[\]{}]")
+
 
 async def only_what_is_read(request: Request[Any, Any, Any]) -> None:
     """Refuse what a handler would silently ignore, a filter for one.
 
     Raises:
-        InvalidInput: a query parameter is unknown or given twice, a body is missing or not UTF-8.
+        InvalidInput: a query parameter is unknown or given twice; a body is missing, not UTF-8 or
+            nested beyond reason.
         ClientException: 415, a body in another form than JSON.
     """
     handler = request.scope["route_handler"]
@@ -39,10 +45,24 @@ async def only_what_is_read(request: Request[Any, Any, Any]) -> None:
 def _check_text(body: bytes) -> None:
     if not body:
         raise InvalidInput("Send a JSON object as the body.")
+    if _is_deep(body):
+        raise InvalidInput("The body is nested too deeply.")
     try:
         body.decode()
     except UnicodeDecodeError as error:
         raise InvalidInput("The body is not UTF-8: send JSON in UTF-8.") from error
+
+
+def _is_deep(body: bytes) -> bool:
+    """Whether lists and objects stand in each other so deep that decoding may run out of stack."""
+    if body.count(b"[") + body.count(b"{") <= DEEPEST:
+        return False
+    depth = 0
+    for bracket in _BRACKETS.findall(_TEXTS.sub(b"", body)):
+        depth += 1 if bracket in b"[{" else -1
+        if depth > DEEPEST:
+            return True
+    return False
 
 
 @cache
