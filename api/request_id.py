@@ -1,8 +1,8 @@
 """A name for each request: the caller's own when it is a sane one, else a new one."""
 
 import re
+from random import getrandbits
 from typing import Any
-from uuid import uuid4
 
 from litestar.datastructures import MutableScopeHeaders
 from litestar.types import Message, Scope
@@ -16,9 +16,13 @@ def request_id(scope: Any) -> str:  # noqa: ANN401 - the framework has many name
     state: dict[str, Any] = scope["state"]
     if _HEADER not in state:
         sent = next((v for k, v in scope["headers"] if k.lower() == b"x-request-id"), b"")
-        state[_HEADER] = sent.decode() if _SANE.fullmatch(sent) else uuid4().hex
+        state[_HEADER] = sent.decode() if sent and _SANE.fullmatch(sent) else _new()
     name: str = state[_HEADER]
     return name
+
+
+def _new() -> str:
+    return f"{getrandbits(128):032x}"  # a name, not a secret: a tenth of what a UUID costs
 
 
 async def send_request_id(message: Message, scope: Scope) -> None:

@@ -7,6 +7,7 @@ behind all news up to that value, so a follower that lacks some of them by then 
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from time import monotonic
 from typing import Any
 
@@ -18,6 +19,7 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
+from core.errors import Unavailable
 from core.notices import Hearer
 from core.types import UserId
 
@@ -57,17 +59,23 @@ class RedisNotices:
     def __init__(self, client: Redis, *, silence_seconds: float = SILENCE_SECONDS) -> None:
         self._client = client
         self._silence = silence_seconds
+        self._follows = False
 
     async def run(self, hearer: Hearer) -> None:
-        """Tell the hearer until cancelled, whatever happens to the connection."""
+        """Tell the hearer until cancelled, whatever happens to the connection.
+
+        It loses what it follows once; attempts to follow again lose nothing more.
+        """
         while True:
             try:
                 await self._follow(hearer)
-            except (RedisError, OSError, TimeoutError) as error:
+            except (RedisError, Unavailable, OSError, TimeoutError) as error:
                 log.debug("notices_lost", reason=repr(error))
             except Exception:
                 log.exception("notices_lost")
-            hearer.lose("silence")
+            if self._follows:
+                hearer.lose("silence")
+                self._follows = False
             await asyncio.sleep(PAUSE_SECONDS)
 
     async def _follow(self, hearer: Hearer) -> None:
@@ -80,6 +88,7 @@ class RedisNotices:
                 while await subscription.get_message(timeout=self._silence) is None:
                     pass
                 last = await self._count()
+            self._follows = True
             hearer.follow()
             await _Listening(subscription, hearer, last, self._silence).listen(self._count)
 
@@ -104,13 +113,18 @@ class _Listening:
         beat = 0.0
         while monotonic() < self._echoed + self._silence:
             if monotonic() >= beat:
-                await self._subscription.ping(str(await count()))
+                await self._beat(count)
                 beat = monotonic() + BEAT_SECONDS
             wait = max(0.0, beat - monotonic())
             message = await self._subscription.get_message(timeout=wait)
             if message is not None:
                 self._take(message)
         raise TimeoutError
+
+    async def _beat(self, count: Callable[[], Awaitable[int]]) -> None:
+        """Send the count through the subscription; a question that fails is asked again soon."""
+        with suppress(RedisError, OSError, Unavailable):
+            await self._subscription.ping(str(await count()))
 
     def _take(self, message: dict[str, Any]) -> None:
         if message["type"] == "pong":
