@@ -1,5 +1,7 @@
 """Who may call what over HTTP: every route of `tests.routes`, role by role."""
 
+from collections.abc import Iterator
+
 import pytest
 from litestar import Litestar
 from litestar.routes import HTTPRoute
@@ -28,6 +30,13 @@ CALLERS = {
     "nobody in particular": (bearer("ann"), "nobody"),
     "a role of another service": (bearer("ann", "editor", "USER"), "nobody"),
 }
+
+
+@pytest.fixture(scope="module")
+def client() -> Iterator[TestClient[Litestar]]:
+    """One service for all that is asked: here only who may ask is looked at."""
+    with TestClient(APP, raise_server_exceptions=False) as client:
+        yield client
 
 
 def may(route: Route, column: str) -> bool:
@@ -65,12 +74,12 @@ def test_without_a_valid_token_nobody_may(
     assert answer.headers["www-authenticate"] == "Bearer"
 
 
-def test_every_route_of_the_application_is_in_the_table(app: Litestar) -> None:
-    assert served(app) == {route.shape for route in ROUTES}
+def test_every_route_of_the_application_is_in_the_table() -> None:
+    assert served(APP) == {route.shape for route in ROUTES}
 
 
-def test_only_health_metrics_and_the_document_are_open(app: Litestar) -> None:
-    routes = [route for route in app.routes if isinstance(route, HTTPRoute)]
+def test_only_health_metrics_and_the_document_are_open() -> None:
+    routes = [route for route in APP.routes if isinstance(route, HTTPRoute)]
     unguarded = {
         route.path
         for route in routes
