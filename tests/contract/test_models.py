@@ -8,6 +8,7 @@ import pytest
 from core.errors import Conflict, ModelNotFound
 from core.types import DataSpan, Model, ModelStatus, Progress
 from storage.memory.models import MemoryModels
+from storage.model_status import MOST_BEGUN
 from storage.postgres.models import PostgresModels
 
 pytestmark = pytest.mark.contract
@@ -150,6 +151,43 @@ async def test_a_run_whose_process_has_ended_is_not_waited_for(models: Registry)
     with pytest.raises(Conflict):
         await models.update(orphan.id, token, status="training")
     assert await models.fail_stale([orphan.id]) == []
+
+
+async def test_a_queued_run_is_claimed_by_one_worker_after_another(models: Registry) -> None:
+    asked = await models.queue("als", {"end": None})
+    with pytest.raises(Conflict, match="being trained"):
+        await models.queue("als", {})
+    for _ in range(MOST_BEGUN):
+        claimed = await models.claim(asked.id, {"seed": 1, "owner": {"pid": 7}})
+        assert claimed is not None
+        model, token = claimed
+        assert (model.status, model.version, model.started_at) == ("queued", asked.version, None)
+        assert (model.params["seed"], model.params["owner"]["pid"]) == (1, 7)
+        await models.update(model.id, token, status="training")
+    with pytest.raises(Conflict, match="taken over"):
+        await models.update(asked.id, uuid4())
+    assert await models.claim(asked.id, {}) is None
+    failed = await models.get(asked.id)
+    assert failed.status == "failed"
+    assert "memory" in (failed.error or "")
+    assert (await models.queue("als", {})).status == "queued"
+
+
+async def test_a_run_is_cancelled_at_any_step_and_writes_no_more(models: Registry) -> None:
+    waiting = await models.queue("als", {})
+    assert (await models.cancel(waiting.id)).status == "cancelled"
+    assert await models.claim(waiting.id, {}) is None
+    for steps in range(len(STEPS)):
+        model, token = await models.create("als", {})
+        for status in STEPS[:steps]:
+            await models.update(model.id, token, status=status)
+        cancelled = await models.cancel(model.id)
+        assert (cancelled.status, cancelled.error) == ("cancelled", "It was cancelled.")
+        assert cancelled.finished_at
+        with pytest.raises(Conflict, match="has ended"):
+            await models.update(model.id, token)
+        with pytest.raises(Conflict, match="nothing is to be stopped"):
+            await models.cancel(model.id)
 
 
 async def test_what_is_not_there_is_not_found(models: Registry) -> None:

@@ -1,0 +1,108 @@
+"""Training over HTTP by a real worker: to the end, stopped, and after its worker was killed."""
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import closing
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import httpx
+import psutil
+import pytest
+
+from core.clock import utc_now
+from core.settings import Settings
+from core.types import Model
+from storage.embedded.server import free_port
+from storage.milvus_writer import MilvusWriter
+from storage.model_status import STALE_SECONDS
+from storage.postgres.engine import pool
+from storage.postgres.models import PostgresModels
+from tests.polling import eventually
+from tests.served import Served
+from tests.working import Working
+
+pytestmark = [pytest.mark.training, pytest.mark.timeout(180)]
+
+
+@pytest.fixture
+def serving(settings: Settings, redis_url: str, nats_url: str, milvus_uri: str) -> Settings:
+    """Everything that a service and its worker need; an index without collections."""
+    with closing(MilvusWriter(milvus_uri)) as writer:
+        for name in writer.collections():
+            writer.drop(name)
+    more = {
+        "port": free_port(),
+        "workers": 1,
+        "redis_url": redis_url,
+        "bus_url": nats_url,
+        "jwt_secret": "a secret of this test only, long enough for an HMAC",
+    }
+    return Settings.model_validate({**settings.model_dump(), **more})
+
+
+@pytest.fixture
+def client(serving: Settings, filled: None) -> Iterator[httpx.Client]:  # noqa: ARG001 (comes first)
+    with Served(serving) as server, server.client() as client:
+        yield client
+
+
+def trainers(worker: Working) -> list[psutil.Process]:
+    assert worker.process
+    children = psutil.Process(worker.process.pid).children(recursive=True)
+    return [child for child in children if "upnext.jobs.child" in child.cmdline()]
+
+
+def asked(client: httpx.Client, **body: Any) -> str:
+    answer = client.post("/recs/train", json=body)
+    assert answer.status_code == 202, answer.text
+    path: str = answer.headers["location"]
+    return path
+
+
+def reached(client: httpx.Client, path: str, *statuses: str) -> dict[str, Any]:
+    eventually(lambda: client.get(path).json()["status"] in statuses, seconds=90, every=0.1)
+    model: dict[str, Any] = client.get(path).json()
+    return model
+
+
+def test_models_are_trained_cancelled_and_survive_their_worker(
+    client: httpx.Client, serving: Settings, tmp_path: Path
+) -> None:
+    waiting = asked(client, modelType="content", startDate="2026-01-01", endDate="2026-01-03")
+    assert client.post("/recs/train", json={"modelType": "content"}).status_code == 409
+    assert asyncio.run(_stale_later(serving)) == []  # it waits for a worker, however long
+    with Working(serving, tmp_path / "first.log") as worker:
+        eventually(lambda: trainers(worker), seconds=30)
+        [child] = trainers(worker)
+        reached(client, waiting, "training")
+        worker.kill()
+        eventually(lambda: not child.is_running(), seconds=10)
+
+    with Working(serving, tmp_path / "second.log") as worker:
+        first = reached(client, waiting, "ready", "live", "failed")
+        assert (first["status"], first["error"]) in {("ready", None), ("live", None)}
+        assert first["data"]["interactions"] == 36  # three days of twelve users
+        assert "owner" not in first["params"]
+        assert reached(client, waiting, "live")["live"]  # the first of all
+
+        second = asked(client, modelType="content")
+        eventually(lambda: trainers(worker), seconds=30)
+        [child] = trainers(worker)
+        began = utc_now()
+        cancelled = client.post(f"{second}/cancel")
+        assert (cancelled.status_code, cancelled.json()["status"]) == (200, "cancelled")
+        eventually(lambda: not child.is_running(), seconds=5)
+        assert utc_now() - began < timedelta(seconds=5)
+        assert client.post(f"{second}/cancel").status_code == 409
+        assert client.get(second).json()["status"] == "cancelled"
+        assert client.get(waiting).json()["live"]
+    assert "Traceback" not in (tmp_path / "second.log").read_text()
+
+
+async def _stale_later(settings: Settings) -> list[Model]:
+    """What would be given up as silent two minutes from now."""
+    later = utc_now() + timedelta(seconds=2 * STALE_SECONDS)
+    async with pool(settings) as engine:
+        return await PostgresModels(engine, lambda: later).fail_stale()
