@@ -18,6 +18,7 @@ from api.schemas import SimilarList, UserList
 from api.schemas_rank import RankedList
 from api.states import Found, States
 from core.errors import Unavailable, UserNotFound, VideoNotFound
+from core.metrics import DEGRADED, OVERLOADED
 from core.types import NO_FILTERS, Filters, UserId, UserState, VideoId
 from retrieval.hash_index import UNKNOWN
 
@@ -88,7 +89,7 @@ class Recommender:
         found = NOBODY if for_user is None else await self._states.find(for_user)
         made = await self._like(video_id, found.state, filters, moment)
         body = answers.similar_list(video_id, made, limit, moment, found.missing)
-        self._impressions.count(answers.shown(body))
+        self._count(body)
         return body
 
     async def rank(
@@ -107,7 +108,7 @@ class Recommender:
         listed = answers.made_now(made, found, moment)
         told = unknown if moment.loaded else ()
         body = answers.ranked_list(user_id, listed, limit, moment, told)
-        self._impressions.count(answers.shown(body))
+        self._count(body)
         return body
 
     async def _own_list(self, asked: Asked, moment: Moment, *, must_exist: bool) -> UserList:
@@ -174,8 +175,15 @@ class Recommender:
 
     def _answer(self, asked: Asked, listed: Listed, moment: Moment) -> UserList:
         body = answers.user_list(asked, listed, moment)
-        self._impressions.count(answers.shown(body))
+        self._count(body)
         return body
+
+    def _count(self, body: UserList | SimilarList | RankedList) -> None:
+        self._impressions.count(answers.shown(body))
+        for missing in body.metadata.degraded:
+            DEGRADED.labels(missing).inc()
+        if OVERLOAD in body.metadata.degraded:
+            OVERLOADED.inc()
 
 
 def _must_exist(asked: Asked, found: Found, *, wanted: bool) -> None:

@@ -1,11 +1,16 @@
 """The walk of a request, with every store in memory and each of them away in turn."""
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
+from api.admission import Overloaded
 from api.answers import Asked
 from api.schemas import UserList
 from core.errors import UserNotFound, VideoNotFound
@@ -25,6 +30,16 @@ def world() -> World:
 
 def ids(body: Any) -> list[str]:
     return [entry.content_id for entry in body.recommendations]
+
+
+@asynccontextmanager
+async def full(world: World) -> AsyncIterator[None]:
+    """For a while, as many lists are being made as there is room for."""
+    async with AsyncExitStack() as stack:
+        with suppress(Overloaded):
+            while True:
+                await stack.enter_async_context(world.admission.enter())
+        yield
 
 
 async def ask(world: World, limit: int = 10, **options: Any) -> UserList:
@@ -306,3 +321,40 @@ async def test_similar_to_an_unknown_video(world: World) -> None:
     world.loaded = False
     body = await world.recommender.similar(VideoId("no-such"))
     assert (ids(body), body.metadata.degraded) == ([], ("catalogue",))
+
+
+async def test_without_room_the_list_of_an_earlier_version_is_given(world: World) -> None:
+    await world.watched("ann", *SPACE)
+    kept = await ask(world)
+    world.live.swap(replace(world.version, version="content_2"))
+    async with full(world):
+        body = await ask(world)
+    assert body.recommendations == kept.recommendations
+    assert body.metadata.model_version == "content_1"
+    assert (body.metadata.degraded, body.metadata.cache_hit) == (("overload",), True)
+    assert (await ask(world)).metadata.model_version == "content_2"
+
+
+async def test_a_renewal_that_there_is_no_room_for_is_left_to_the_next(world: World) -> None:
+    await world.watched("ann", *SPACE)
+    await ask(world)
+    world.now += timedelta(seconds=world.config.soft_age_seconds)
+    async with full(world):
+        with capture_logs() as logs:
+            body = await ask(world)
+            await asyncio.sleep(0)
+    assert (body.metadata.cache_hit, body.metadata.degraded) == (True, ())
+    assert not [line for line in logs if line["log_level"] == "error"]
+
+
+async def test_every_answer_is_counted_with_what_it_shows(world: World) -> None:
+    await world.watched("ann", *SPACE)
+    made = await ask(world, limit=7)
+    await ask(world, limit=7)
+    assert made.recommendations
+    await world.recommender.similar(VideoId(NAMES[0]), 3)
+    await world.recommender.rank(ANN, [VideoId(name) for name in NAMES[40:45]], explain=False)
+    await world.impressions.flush()
+    outcomes = await world.impression_store.since(world.now - timedelta(hours=1))
+    [total] = [one for one in outcomes if one.source is None]
+    assert (total.lists, total.videos) == (4, 7 + 7 + 3 + 5)
