@@ -22,7 +22,7 @@ from core.types import Source, VideoId
 
 FLUSH_SECONDS = 2.0
 MOST_LISTS = 50_000  # that wait to be written; about 60 MB of lists of ten
-LISTS_AT_ONCE = 1_000
+LISTS_AT_ONCE = 250  # in a statement, and in one go of the event loop
 COUNTED_AT_ONCE = 200  # before others may run: about a millisecond
 COUNTS_KEPT = timedelta(hours=25)  # nobody asks for older ones
 

@@ -16,7 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from core.clock import utc_now
 from core.settings import load
 from storage.embedded.stack import EmbeddedStack
-from storage.postgres import changes, interactions, migrate, outbox, users, videos
+from storage.postgres import changes, impressions, interactions, migrate, outbox, users, videos
 from storage.postgres.engine import pool, transaction
 
 INTERACTIONS, USERS, VIDEOS = 1_000_000, 50_000, 20_000
@@ -24,10 +24,13 @@ INTERACTIONS, USERS, VIDEOS = 1_000_000, 50_000, 20_000
 FILL = (
     # Users are equally busy; a video's share falls with its number, as it does in real life.
     f"""
-    INSERT INTO interactions (event_key, user_id, video_id, kind, occurred_at, weight)
+    INSERT INTO interactions (
+        event_key, user_id, video_id, kind, occurred_at, weight, recommendation_id
+    )
     SELECT CAST(md5('e' || n) AS uuid), 'u' || (CAST(n AS bigint) * 7919 % {USERS}),
         'v' || floor({VIDEOS} * power(random(), 3)), 'watch',
-        timestamptz '2025-01-01' + n * interval '30 seconds', 0.05 + 0.95 * random()
+        timestamptz '2025-01-01' + n * interval '30 seconds', 0.05 + 0.95 * random(),
+        CASE WHEN n % 3 = 0 THEN 'r' || n / 9 END
     FROM generate_series(1, {INTERACTIONS}) AS n
     """,  # noqa: S608 (constants)
     """
@@ -46,6 +49,27 @@ FILL = (
     SELECT DISTINCT video_id, 'Title', 'Text', ARRAY['drama'], true, CAST('{}' AS text[]), 0
     FROM interactions
     """,
+    # Every list that was watched from in the last two days, and what four processes have counted.
+    f"""
+    INSERT INTO served_lists (
+        recommendation_id, part, model_version, config_version, videos, sources
+    )
+    SELECT recommendation_id, 1, 'als_1', 1, array_agg(short_hash(video_id)),
+        repeat('n', CAST(count(*) AS integer))
+    FROM interactions
+    WHERE recommendation_id IS NOT NULL
+        AND occurred_at > timestamptz '2025-01-01' + {INTERACTIONS - 5760} * interval '30 seconds'
+    GROUP BY recommendation_id
+    """,  # noqa: S608 (constants)
+    f"""
+    INSERT INTO impressions (
+        minute, writer, model_version, config_version, source, lists, videos
+    )
+    SELECT timestamptz '2025-01-01' + ({INTERACTIONS // 2} - n) * interval '1 minute', writer,
+        'als_1', 1, source, 100, 1000
+    FROM generate_series(1, 2880) AS n, generate_series(1, 4) AS writer,
+        unnest(ARRAY['', 'n', 's', 't', 'p', 'w']) AS source
+    """,  # noqa: S608 (constants)
     """
     INSERT INTO changes (kind, keys)
     SELECT 'video', ARRAY['v' || n] FROM generate_series(1, 5000) AS n
@@ -72,6 +96,7 @@ BATCH = text(
     FROM generate_series({INTERACTIONS - 249}, {INTERACTIONS + 250}) AS n
     """  # noqa: S608 (constants)
 )
+DAY = text("SELECT date_trunc('minute', max(occurred_at)) - interval '1 day' FROM interactions")
 SINCE = text("SELECT max(updated_at) - interval '10 minutes' FROM popularity")
 PLACE = text(
     "SELECT CAST(max(transaction) AS text) AS transaction, max(id) - 20 AS id FROM changes"
@@ -101,6 +126,7 @@ async def _report(engine: AsyncEngine) -> None:
 
 async def _queries(connection: AsyncConnection) -> list[tuple[str, TextClause, Values]]:
     keys = await connection.scalar(BATCH)
+    day = {"start": await connection.scalar(DAY)}
     place = (await connection.execute(PLACE)).one()._asdict() | {"ahead": []}
     return [
         ("A user's state (on a miss of the cache)", users.STATES, {"user_ids": ["u42"]}),
@@ -111,6 +137,8 @@ async def _queries(connection: AsyncConnection) -> list[tuple[str, TextClause, V
         ),
         ("News to the replicas (each worker, every 500 ms)", changes.READ, place),
         ("Writing 500 events, half of them repeats", interactions.INSERT, _batch(keys)),
+        ("What was served in the last day (GET /recs/stats)", impressions.SERVED, day),
+        ("Watches that followed (GET /recs/stats)", impressions.FOLLOWED, day),
         ("Events that wait for the bus (the worker, every 500 ms)", outbox.WAITING, {}),
     ]
 
