@@ -86,8 +86,15 @@ class Recommender:
         moment = self._moment()
         if moment.loaded and moment.snapshot.rows([video_id])[0] == UNKNOWN:
             raise VideoNotFound(f"The catalogue has no video {video_id}.")
-        found = NOBODY if for_user is None else await self._states.find(for_user)
-        made = await self._like(video_id, found.state, filters, moment)
+        try:
+            async with self._admission.enter():
+                found = NOBODY if for_user is None else await self._states.find(for_user)
+                made = await self._like(video_id, found.state, filters, moment)
+        except Overloaded:
+            found = NOBODY if for_user is None else await self._states.kept(for_user)
+            others = structs.replace(filters, exclude=filters.exclude | {video_id})
+            made = await self._maker.listing("popular", found.state, moment, filters=others)
+            made = replace(made, left_out=made.left_out | {OVERLOAD})
         body = answers.similar_list(video_id, made, limit, moment, found.missing)
         self._count(body)
         return body
@@ -103,9 +110,15 @@ class Recommender:
         once = list(dict.fromkeys(candidates))
         known = moment.snapshot.rows(once) != UNKNOWN
         unknown = [id_ for id_, is_known in zip(once, known, strict=True) if not is_known]
-        found = await self._states.find(user_id)
-        made = self._maker.ordered(user_id, found.state, moment, once, explain=explain)
-        listed = answers.made_now(made, found, moment)
+        try:
+            async with self._admission.enter():
+                found = await self._states.find(user_id)
+                made = self._maker.ordered(user_id, found.state, moment, once, explain=explain)
+            listed = answers.made_now(made, found, moment)
+        except Overloaded:
+            found = await self._states.kept(user_id)
+            made = self._maker.by_popularity(found.state, moment, once, explain=explain)
+            listed = answers.made_now(made, found, moment).without(OVERLOAD)
         told = unknown if moment.loaded else ()
         body = answers.ranked_list(user_id, listed, limit, moment, told)
         self._count(body)
@@ -165,13 +178,7 @@ class Recommender:
     ) -> Made:
         if not moment.loaded:
             return Made(())
-        try:
-            async with self._admission.enter():
-                return await self._maker.like(video_id, moment, state=state, filters=filters)
-        except Overloaded:
-            others = structs.replace(filters, exclude=filters.exclude | {video_id})
-            made = await self._maker.listing("popular", state, moment, filters=others)
-            return replace(made, left_out=made.left_out | {OVERLOAD})
+        return await self._maker.like(video_id, moment, state=state, filters=filters)
 
     def _answer(self, asked: Asked, listed: Listed, moment: Moment) -> UserList:
         body = answers.user_list(asked, listed, moment)

@@ -77,3 +77,15 @@ async def test_with_room_again_the_list_is_their_own() -> None:
     async with filled(world):
         assert (await world.recommender.recommend(Asked(ANN))).metadata.degraded == ("overload",)
     assert (await world.recommender.recommend(Asked(ANN))).metadata.degraded == ()
+
+
+async def test_given_candidates_are_in_the_order_of_popularity(full: World) -> None:
+    candidates = [VideoId(name) for name in (*NAMES[:20], "gone")]
+    answer = await full.recommender.rank(ANN, candidates, 5, explain=True)
+    assert [entry.content_id for entry in answer.recommendations] == NAMES[19:14:-1]
+    assert answer.metadata.degraded == ("overload",)
+    assert answer.metadata.unknown == ("gone",)
+    for entry in answer.recommendations:
+        assert entry.explanation
+        assert entry.explanation.terms["popularity"].contribution == entry.score
+    assert full.history.calls == []
