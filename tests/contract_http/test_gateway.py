@@ -1,16 +1,20 @@
-"""What gateways rely on, asked of the real server over real stores."""
+"""What gateways rely on, and the whole document, asked of the real server over real stores."""
 
 from collections.abc import Iterator
 from datetime import timedelta
 
 import httpx
+import hypothesis
 import pytest
+from hypothesis import strategies as st
 
 from core.settings import Settings, load
 from storage.embedded.server import free_port
+from tests.asking import SECRET
 from tests.catalogues import video
 from tests.conftest import fresh_database
 from tests.contract_http import pairs
+from tests.contract_http.operations import OPERATIONS, check
 from tests.served import Served, write_videos
 from upnext.tokens import make_token
 
@@ -43,7 +47,7 @@ def settings(stores: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -
             "port": str(free_port()),
             "workers": "2",
             "artifacts_url": (home / "artifacts").as_uri(),
-            "jwt_secret": "a secret of this test only, long enough for an HMAC",
+            "jwt_secret": SECRET,
             # Whatever else this machine does: this is about answers, not about time.
             "redis_timeout_seconds": "5",
         }
@@ -76,3 +80,14 @@ def test_the_gateway_gets_what_it_relies_on(
 
     found = [pairs.replay(client, pair, token) for pair in pairs.read(name)["pairs"]]
     assert [fault for faults in found for fault in faults] == []
+
+
+@pytest.mark.parametrize("name", OPERATIONS)
+@hypothesis.settings(
+    max_examples=4, suppress_health_check=list(hypothesis.HealthCheck), deadline=None
+)
+@hypothesis.given(data=st.data())
+def test_the_real_server_answers_as_its_document_says(
+    client: httpx.Client, name: str, data: st.DataObject
+) -> None:
+    check(client, name, data)

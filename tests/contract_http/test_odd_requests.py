@@ -193,6 +193,8 @@ def test_broken_bodies(client: TestClient[Litestar], method: str, path: str, bod
 
 
 @settings(max_examples=60)
+@example(lines=[b"[" * 100_000])
+@example(lines=[b'{"a":' * 20_000 + b"1" + b"}" * 20_000])
 @given(lines=st.lists(st.one_of(st.binary(max_size=30), odd_json), max_size=8))
 @pytest.mark.parametrize("path", ["/videos/import", "/events/import"])
 def test_odd_lines(client: TestClient[Litestar], path: str, lines: list[Any]) -> None:
