@@ -44,7 +44,8 @@ class Queue:
     """Takes work out of the queue and has it done.
 
     Work whose worker ends before it does is done again; so is what raises `Unavailable`, after
-    pauses that grow to five minutes. Anything else that a task raises ends its work.
+    pauses that grow to five minutes. Anything else that a task raises ends its work. `away` says
+    whether PostgreSQL is waited for.
     """
 
     def __init__(self, settings: Settings, tasks: Mapping[str, Task]) -> None:
@@ -60,7 +61,7 @@ class Queue:
             max_size=ASIDE,
             timeout=CONNECT_SECONDS,
         )
-        self._away = False
+        self.away = False
         self._app = App(connector=self._connector)
         for name, task in tasks.items():
             self._app.task(name=name, queue="work", retry=_Again())(_named(task))
@@ -114,14 +115,14 @@ class Queue:
             await manager.retry_job(job)
             _log.warning("Work is done again: its worker has ended.", work=job.task_kwargs)
         await manager.prune_stalled_workers(STALLED_SECONDS)
-        if self._away:
+        if self.away:
             _log.info("The dependency is back.", work="queue")
-        self._away = False
+        self.away = False
 
     def _note_away(self, error: Exception | None) -> None:
-        if not self._away:
+        if not self.away:
             _log.warning("Waiting for a dependency.", work="queue", reason=str(error or "lost"))
-        self._away = True
+        self.away = True
 
 
 class _Again(BaseRetryStrategy):

@@ -6,12 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import boto3
+import httpx
 import pytest
 from moto.server import ThreadedMotoServer
 
 from core.errors import NotFound, SetupError, Unavailable
 from embeddings.ports import ArtifactStore
-from storage.artifacts import DirectoryArtifacts, artifact_store
+from storage.artifacts import Artifacts, DirectoryArtifacts, artifact_store
 
 pytestmark = pytest.mark.contract
 
@@ -49,6 +50,18 @@ def file(tmp_path: Path) -> Path:
     path = tmp_path / "file"
     path.write_bytes(b"\x00one" * 1000)
     return path
+
+
+def test_what_was_put_is_handed_out(store: Artifacts, file: Path) -> None:
+    store.put("batches/a.ndjson", file)
+    handed = store.hand_out("batches/a.ndjson", 60)
+    if isinstance(handed, str):
+        assert httpx.get(handed).content == file.read_bytes()
+    else:
+        with handed:
+            assert handed.read() == file.read_bytes()
+    with pytest.raises(NotFound):
+        store.hand_out("batches/b.ndjson", 60)
 
 
 def test_what_was_put_is_fetched(store: ArtifactStore, file: Path, tmp_path: Path) -> None:

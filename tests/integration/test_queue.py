@@ -4,26 +4,41 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from datetime import datetime, timedelta
+from importlib.resources import files
+from pathlib import Path
 
+import numpy as np
 import pytest
-from sqlalchemy import text
-from sqlalchemy.ext.asyncio import AsyncEngine
+from alembic.script import ScriptDirectory
+from sqlalchemy import make_url, text
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from core.clock import utc_now
 from core.errors import InvalidInput, JobNotFound, Unavailable
 from core.jobs import Job, JobProgress
 from core.settings import load
 from core.types import UserId
+from embeddings.dataset import read_histories
+from storage.artifacts import DirectoryArtifacts
 from storage.job_status import MOST_BEGUN, GivenUp
-from storage.postgres.engine import transaction
+from storage.postgres import migrate
+from storage.postgres.engine import driver_url, transaction
 from storage.postgres.erasure import PostgresErasures
+from storage.postgres.interactions import PostgresInteractions
 from storage.postgres.jobs import TASK, PostgresJobs
 from storage.postgres.queueing import defer
 from storage.queue import Queue, libpq_url
+from tests.histories import watch
+from upnext.jobs.erased_files import users_of
+from upnext.jobs.kept_out import without_erased
+from upnext.jobs.keys import snapshot_key
+from upnext.jobs.publish import Rows
 from upnext.jobs.queued import Handler, JobRunner, Work
 
 pytestmark = pytest.mark.integration
 
+ALLOW = text("UPDATE pg_database SET datallowconn = :allowed WHERE datname = :name")
+HANG_UP = text("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = :name")
 QUEUED = text("SELECT args ->> 'id' FROM queue.procrastinate_jobs ORDER BY id")
 
 
@@ -152,6 +167,70 @@ async def test_what_breaks_a_rule_fails_and_what_is_away_is_waited_for(ask: Ask)
 
     done = await ask(at_last)
     assert (done.status, done.counts, len(tries)) == ("done", {"kept": 1}, 2)
+
+
+async def test_a_database_that_is_away_is_waited_for(
+    engine: AsyncEngine, database_url: str, postgres_url: str
+) -> None:
+    settings, done = load({"postgres_url": database_url}), asyncio.Event()
+    server = create_async_engine(driver_url(postgres_url), isolation_level="AUTOCOMMIT")
+    name = {"name": make_url(database_url).database}
+
+    async def note(_: str) -> None:
+        done.set()
+
+    queue = Queue(settings, {TASK: note})
+    jobs = PostgresJobs(engine, utc_now)
+    working = asyncio.create_task(queue.work())
+    try:
+        await jobs.ask("batch", "shop", {})
+        await asyncio.wait_for(done.wait(), 20)
+        done.clear()
+        async with server.connect() as connection:
+            await connection.execute(ALLOW, {**name, "allowed": False})
+            await connection.execute(HANG_UP, name)
+            async with asyncio.timeout(30):
+                while not queue.away:  # noqa: ASYNC110 - nobody tells
+                    await asyncio.sleep(0.05)
+            await connection.execute(ALLOW, {**name, "allowed": True})
+        await jobs.ask("batch", "shop", {})
+        await asyncio.wait_for(done.wait(), 30)
+    finally:
+        working.cancel()
+        with suppress(asyncio.CancelledError):
+            await working
+        await server.dispose()
+
+
+def test_the_queue_is_as_the_library_wants_it() -> None:
+    """Another of its migrations needs one of ours."""
+    scripts = (one.name for one in files("procrastinate.sql.migrations").iterdir())
+    newest = max(name for name in scripts if name.endswith(".sql"))
+    script = ScriptDirectory.from_config(migrate._config()).get_revision("0005")
+    assert newest == script.module._LAST_OF_THE_QUEUE
+
+
+async def test_a_run_leaves_out_who_was_erased_while_it_read(
+    engine: AsyncEngine, database_url: str, tmp_path: Path
+) -> None:
+    settings = load({"postgres_url": database_url})
+    store, snapshot = DirectoryArtifacts(tmp_path / "artifacts"), tmp_path / "snapshot"
+    interactions = PostgresInteractions(engine)
+    await interactions.add_many([watch("1", "ann", "a"), watch("2", "bob", "a")])
+    await read_histories(interactions.stream(), {}, snapshot)
+    store.put(snapshot_key("m1"), snapshot)
+    users = Rows(["ann", "bob"], np.eye(2, dtype=np.float32))
+
+    def published() -> Rows:
+        return without_erased(settings, store, "m1", users)
+
+    assert await asyncio.to_thread(published) == users
+
+    await PostgresErasures(engine, utc_now).ask(UserId("ann"), "ops")
+    left = await asyncio.to_thread(published)
+    assert (left.ids, left.vectors.tolist()) == (["bob"], [[0.0, 1.0]])
+    store.fetch(snapshot_key("m1"), snapshot)
+    assert users_of(snapshot) == ["bob"]
 
 
 async def test_erasing_takes_a_user_out_of_what_is_queued(engine: AsyncEngine) -> None:
