@@ -5,7 +5,7 @@ catalogue: when any of them changes it is written anew from the list beside it, 
 last filter again. Popularity alone may be as old as the list.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from sys import getsizeof
@@ -16,7 +16,6 @@ from api.impressions import Shown
 from api.kept_list import Entry, KeptList
 from api.moment import Moment
 from api.schemas import UserList
-from core.clock import Clock, utc_now
 from core.metrics import LOCAL_BYTES, NOTICES
 from core.types import UserId, VideoId
 
@@ -77,10 +76,15 @@ class LocalLists:
     is refused after it: take a `ticket` before you read, and give it back with what you keep.
     """
 
-    def __init__(self, most_bytes: int, *, clock: Clock = utc_now) -> None:
+    def __init__(
+        self,
+        most_bytes: int,
+        *,
+        drops_remembered: int = DROPS_REMEMBERED,
+    ) -> None:
         self._users: LRUCache[UserId, _User] = LRUCache(most_bytes, getsizeof=_User.size)
         self._most_bytes = most_bytes
-        self._clock = clock
+        self._drops_remembered = drops_remembered
         self._drops = 0
         self._dropped: dict[UserId, int] = {}  # in the order of their numbers
         self._refused_until = 0
@@ -183,7 +187,7 @@ class LocalLists:
             self._dropped.pop(user_id, None)
             self._dropped[user_id] = self._drops
             self._users.pop(user_id, None)
-        while len(self._dropped) > DROPS_REMEMBERED:
+        while len(self._dropped) > self._drops_remembered:
             oldest = next(iter(self._dropped))
             self._refused_until = self._dropped.pop(oldest)
 
@@ -211,9 +215,6 @@ class LocalLists:
     def _keep(self, user_id: UserId, user: _User) -> None:
         if user.size() <= self._most_bytes:
             self._users[user_id] = user
-
-
-Moments = Callable[[], Moment]
 
 
 def _shown(body: UserList) -> Shown:

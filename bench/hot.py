@@ -135,6 +135,7 @@ def _body(service: Service) -> bytes:
     """A kept list as the service sends it."""
     one = service.tokens()[0]
     headers = {"Authorization": f"Bearer {one['token']}"}
+    answer = httpx.Response(500)
     for _ in range(3):
         answer = httpx.get(
             f"{service.address}/recs/{one['id']}", headers=headers

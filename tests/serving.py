@@ -206,7 +206,7 @@ class World:
         )
         self.video_store: Any = Breakable("postgres", MemoryVideos(clock=self.clock))
         self.admission = Admission(16)
-        self.local = LocalLists(self.local_bytes, clock=self.clock)
+        self.local = LocalLists(self.local_bytes)
         self.local.follow()
         self.recommender = self._recommender()
         self.counts = Counts()
