@@ -50,6 +50,11 @@ def begun_before(params: Mapping[str, Any]) -> int:
     return int(params.get("owner", {}).get("begun", 0))
 
 
+def unblamed(params: Mapping[str, Any]) -> dict[str, Any]:
+    """What to write over a run's parameters when its worker was stopped in order."""
+    return {"owner": {**params.get("owner", {}), "begun": 0}}
+
+
 def check_cancellable(model_id: str, status: ModelStatus) -> None:
     """Refuse to stop what does not run. Raises `Conflict`."""
     if status not in RUN_STEPS:

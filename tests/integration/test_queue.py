@@ -233,6 +233,31 @@ async def test_a_run_leaves_out_who_was_erased_while_it_read(
     assert users_of(snapshot) == ["bob"]
 
 
+async def test_a_worker_that_is_stopped_puts_its_job_back(
+    engine: AsyncEngine, database_url: str
+) -> None:
+    begun = asyncio.Event()
+
+    async def for_ever(work: Work) -> None:
+        work.counts["users"] = 3
+        begun.set()
+        await asyncio.Event().wait()
+
+    settings, jobs = load({"postgres_url": database_url}), PostgresJobs(engine, utc_now)
+    runner = JobRunner(settings, engine, {"batch": for_ever})
+    job = await jobs.ask("batch", "shop", {})
+    for _ in range(MOST_BEGUN + 1):
+        begun.clear()
+        working = asyncio.create_task(Queue(settings, {TASK: runner.run}).work())
+        await asyncio.wait_for(begun.wait(), 20)
+        working.cancel()
+        with suppress(asyncio.CancelledError):
+            await working
+        left = await jobs.get(job.id)
+        assert (left.status, left.counts) == ("queued", {"users": 3})
+        assert await queued(engine) == [job.id]
+
+
 async def test_erasing_takes_a_user_out_of_what_is_queued(engine: AsyncEngine) -> None:
     jobs, erasures = PostgresJobs(engine, utc_now), PostgresErasures(engine, utc_now)
     job = await jobs.ask("batch", "shop", {"limit": 3, "user_ids": ["ann", "bob"]})

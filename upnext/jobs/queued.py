@@ -79,6 +79,10 @@ class JobRunner:
         try:
             await self._through(work)
             said.info("A job is done.")
+        except asyncio.CancelledError:  # the worker is being stopped, which is not the job's fault
+            with suppress(GivenUp, Unavailable):
+                await self._jobs.put_back(begun, "waiting for a worker", work.counts)
+            raise
         except GivenUp as error:
             said.warning("An attempt was given up.", reason=str(error))
         except Unavailable as error:

@@ -18,7 +18,7 @@ from core.clock import utc_now
 from core.errors import Conflict, Unavailable, UpnextError
 from core.settings import Settings, child_environment
 from core.types import Model, ModelStatus, ModelType, Progress
-from storage.model_status import RUN_STEPS
+from storage.model_status import RUN_STEPS, unblamed
 from storage.postgres.engine import pool
 from storage.postgres.models import PostgresModels
 from upnext.jobs.messages import Failure, Message, Outcome, Report, Request
@@ -165,8 +165,12 @@ class _Run:
         return await self._finish(code)
 
     async def _leave(self) -> None:
-        """Say of a run that is stopped that it has ended, unless it stays in the queue."""
-        if not self._stays_queued:
+        """Say of a run that is stopped that it has ended, or that it was no fault of its own."""
+        if self._stays_queued:
+            params = unblamed(self._model.params)
+            update = partial(self._registry.update, self._model.id, self._token, params=params)
+            await _insist(update, STOPPED_WORD_SECONDS)
+        else:
             await self._fail("It was stopped before it had ended.", STOPPED_WORD_SECONDS)
 
     async def _follow(self, process: Process) -> None:
