@@ -4,6 +4,7 @@ import re
 from functools import cache
 from typing import Any
 
+import msgspec
 from litestar import Request
 from litestar.exceptions import ClientException
 from litestar.handlers import HTTPRouteHandler
@@ -14,6 +15,7 @@ from core.errors import InvalidInput
 
 DEEPEST = 32  # no body of the contract comes near
 _TEXTS = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
+_NAMED = re.compile(r"field `([^`]*)`$")  # one that is missing, or unknown
 _BRACKETS = re.compile(rb"[\[\]{}]")
 
 
@@ -21,8 +23,8 @@ async def only_what_is_read(request: Request[Any, Any, Any]) -> None:
     """Refuse what a handler would silently ignore, a filter for one.
 
     Raises:
-        InvalidInput: a query parameter is unknown or given twice; a body is missing, not UTF-8 or
-            nested beyond reason.
+        InvalidInput: a query parameter is unknown or given twice; a body is missing, not UTF-8,
+            nested beyond reason or not of the handler's type.
         ClientException: 415, a body in another form than JSON.
     """
     handler = request.scope["route_handler"]
@@ -39,7 +41,9 @@ async def only_what_is_read(request: Request[Any, Any, Any]) -> None:
     if "data" in handler.parsed_fn_signature.parameters:
         if not _is_json(request):
             raise ClientException("Send the body as application/json.", status_code=415)
-        _check_text(await request.body())
+        body = await request.body()
+        _check_text(body)
+        _check_types(body, handler.parsed_fn_signature.parameters["data"].annotation)
 
 
 def _check_text(body: bytes) -> None:
@@ -51,6 +55,19 @@ def _check_text(body: bytes) -> None:
         body.decode()
     except UnicodeDecodeError as error:
         raise InvalidInput("The body is not UTF-8: send JSON in UTF-8.") from error
+
+
+def _check_types(body: bytes, wanted: type) -> None:
+    """See that values are of their own types: the framework would read "4" as a number."""
+    try:
+        msgspec.json.decode(body, type=wanted)
+    except msgspec.ValidationError as error:
+        text, _, path = str(error).partition(" - at `$")
+        named = _NAMED.search(text)
+        field = ".".join(filter(None, (path.strip(".`"), named and named[1])))
+        raise InvalidInput(f"{field}: {text}" if field else text, field=field) from error
+    except msgspec.DecodeError:
+        return  # the framework says where it is broken
 
 
 def _is_deep(body: bytes) -> bool:

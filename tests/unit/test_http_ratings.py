@@ -33,6 +33,7 @@ def test_a_rating_is_201_and_its_repeat_200(client: TestClient[Litestar]) -> Non
         ({"content_id": NAMES[0], "rating": 0.4}, "rating"),
         ({"content_id": NAMES[0], "rating": 5.5}, "rating"),
         ({"content_id": NAMES[0], "rating": None}, "rating"),
+        ({"content_id": NAMES[0], "rating": "4"}, "rating"),
         ({"content_id": NAMES[0], "rating": 4, "occurred_at": "2026-01-01T00:00:00Z"}, "occurred"),
         ({"content_id": "a b", "rating": 4}, "content_id"),
         ({"rating": 4}, "content_id"),
