@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 from xdist.scheduler import LoadScopeScheduling
 
-# Folders whose tests start whole services or encode texts on every core: one worker has them all,
-# one after the other, and begins with them, since they take longest.
-TOGETHER = ("tests/e2e", "tests/training")
+# Folders whose tests start whole services, load them, or encode texts on every core: one worker has
+# all of a folder, one after the other, and begins with it, since these take longest.
+TOGETHER = ("tests/e2e", "tests/training", "tests/faults")
 _ORDER = (*TOGETHER, "tests/contract_http", "tests/integration", "tests/contract", "tests/unit")
 
 
