@@ -14,6 +14,7 @@ from retrieval.exact import ExactSearch
 from retrieval.ports import VectorSearch
 
 STEP = 64  # hits; those who ask for about as many are searched for together
+TURN = 8  # answers that are told before others have the event loop for a moment
 MOST_KEPT = 50_000  # vectors whose hits are remembered, some 2 kB each
 
 _Answer = asyncio.Future[Hits]
@@ -88,7 +89,9 @@ class PageSearch:
         except Exception as error:  # noqa: BLE001 - it is theirs who asked
             _tell(answers.values(), error)
             return
-        for (vector, answer), hits in zip(answers.items(), found, strict=True):
+        for at, ((vector, answer), hits) in enumerate(zip(answers.items(), found, strict=True)):
+            if at % TURN == TURN - 1:
+                await asyncio.sleep(0)  # or all lists of a page would be made in one go
             if self._remember(collection):
                 self._keep((collection, vector), k, hits)
             if not answer.done():
