@@ -42,6 +42,7 @@ from api.watching import Watching
 from core import logging
 from core.clock import utc_now
 from core.errors import Unavailable
+from core.metrics import LOG_LINES_DROPPED
 from core.settings import Settings, load
 from core.types import Model
 from embeddings.version import Version, keep_versions, open_version, renewed
@@ -115,8 +116,9 @@ def create_app() -> Litestar:
 @asynccontextmanager
 async def _serving(settings: Settings, tokens: TokenVerifier) -> AsyncIterator[Services]:
     """The services, ready once tokens can be checked too."""
-    async with tokens.kept(), services(settings) as given:
-        yield replace(given, ready=lambda: given.ready() and tokens.ready)
+    with logging.written_by_a_thread(LOG_LINES_DROPPED.inc):
+        async with tokens.kept(), services(settings) as given:
+            yield replace(given, ready=lambda: given.ready() and tokens.ready)
 
 
 @asynccontextmanager

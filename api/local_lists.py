@@ -202,19 +202,17 @@ class LocalLists:
         self._forget_all()
         self._following = True
 
-    def measure(self) -> None:
-        """Say how much memory it takes."""
-        LOCAL_BYTES.set(self._users.currsize)
-
     def _forget_all(self) -> None:
         self._drops += 1
         self._refused_until = self._drops
         self._dropped.clear()
         self._users.clear()
+        LOCAL_BYTES.set(0)
 
     def _keep(self, user_id: UserId, user: _User) -> None:
         if user.size() <= self._most_bytes:
             self._users[user_id] = user
+            LOCAL_BYTES.set(self._users.currsize)
 
 
 def _shown(body: UserList) -> Shown:
