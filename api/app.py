@@ -1,6 +1,7 @@
 """The wiring of a serving process: the only place in `api` that chooses adapters."""
 
 import asyncio
+import gc
 import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
@@ -118,6 +119,8 @@ async def _serving(settings: Settings, tokens: TokenVerifier) -> AsyncIterator[S
     """The services, ready once tokens can be checked too."""
     with logging.written_by_a_thread(LOG_LINES_DROPPED.inc):
         async with tokens.kept(), services(settings) as given:
+            gc.collect()
+            gc.freeze()  # the catalogue: walking it again and again took a fifth of a page's time
             yield replace(given, ready=lambda: given.ready() and tokens.ready)
 
 
