@@ -15,7 +15,7 @@ class RankBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
     user_id: TextId | int
     content_ids: Annotated[
-        tuple[TextId | int, ...], msgspec.Meta(min_length=1, max_length=MOST_CANDIDATES)
+        list[TextId | int], msgspec.Meta(min_length=1, max_length=MOST_CANDIDATES)
     ]
     limit: Annotated[int, msgspec.Meta(ge=1, le=100)] = 10
     explain: bool = False
