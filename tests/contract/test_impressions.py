@@ -1,5 +1,6 @@
 """What every store of impressions promises: exact totals, and watches traced to their source."""
 
+import asyncio
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Protocol
@@ -7,7 +8,9 @@ from uuid import uuid4
 
 import msgspec
 import pytest
+from sqlalchemy.ext.asyncio import AsyncEngine
 
+from core.clock import utc_now
 from core.impressions import ImpressionCount, Outcome, ServedList
 from core.types import Interaction, Source, VideoId
 from storage.memory.history import MemoryHistory
@@ -130,4 +133,38 @@ async def test_a_watch_follows_from_the_source_that_found_its_video(stores: Stor
 
 async def test_nothing_in_nothing_out(stores: Stores) -> None:
     await stores.impressions.record("a", [], [])
+    assert await found(stores) == {}
+
+
+async def test_writers_of_the_same_lists_never_deadlock(stores: Stores) -> None:
+    lists = [served(f"r{number}", ("a", "nearest"), ("b", "new")) for number in range(200)]
+    await asyncio.gather(
+        *(
+            stores.impressions.record(
+                f"w{writer}", [counted(1, 2, version="m")], lists[:: 1 if writer % 2 else -1]
+            )
+            for writer in range(8)
+        )
+    )
+    await stores.history.add_many([following("b", f"r{number}") for number in range(200)])
+    assert await found(stores) == {
+        ("m", 2, None): (8, 16, 0),
+        ("als_1", 2, None): (0, 0, 200),
+        ("als_1", 2, "new"): (0, 0, 200),
+    }
+
+
+async def test_what_is_old_is_forgotten(engine: AsyncEngine) -> None:
+    impressions, history = PostgresImpressions(engine), PostgresInteractions(engine)
+    stores = Stores(impressions, history)
+    counts = [counted(1, 2, minute=minute, version="m") for minute in (0, 1)]
+    await impressions.record("w", counts, [served("r", ("a", "new"))])
+    await history.add_many([following("a", "r")])
+    await impressions.prune(START + timedelta(minutes=1))
+    assert await found(stores) == {
+        ("m", 2, None): (1, 2, 0),
+        ("als_1", 2, None): (0, 0, 1),
+        ("als_1", 2, "new"): (0, 0, 1),
+    }
+    await impressions.prune(utc_now() + timedelta(minutes=1))
     assert await found(stores) == {}
