@@ -1,7 +1,7 @@
 """How many answers a caller gets in a minute, the same across workers and replicas.
 
 Answers are lent to a process ahead of need (`core.quota` has the rule and why it holds), so that an
-answer seldom waits for the ledger: a loan is a tenth of what is free, renewed when half of it is
+answer seldom waits for the ledger: a loan is a fifth of what is free, renewed when half of it is
 used. What a process holds of a caller who went quiet goes back after 15 seconds, or as soon as
 another process recalls it: nobody is refused while answers lie about elsewhere, save those of a
 process that died. While the ledger is away each process counts for itself.

@@ -13,7 +13,7 @@ import math
 
 import msgspec
 
-SHARE = 10  # of what is free, one loan gets a tenth: others find some too
+SHARE = 5  # of what is free, one loan gets a fifth: others find some too
 
 
 class Quota(msgspec.Struct, frozen=True):
@@ -47,7 +47,7 @@ class Quota(msgspec.Struct, frozen=True):
 class Report(msgspec.Struct, frozen=True):
     """What a borrower states: answers by their age in ms, what it still holds, what it wants.
 
-    `wanted` 0 asks for nothing; otherwise at least that many, if they are there, or a tenth of
+    `wanted` 0 asks for nothing; otherwise at least that many, if they are there, or a fifth of
     what is free if that is more.
     """
 

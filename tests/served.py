@@ -4,6 +4,7 @@ import asyncio
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from datetime import timedelta
 from pathlib import Path
@@ -99,11 +100,9 @@ def of_popular_lists(database_url: str, redis_url: str, home: Path) -> Settings:
 def two_processes(settings: Settings) -> Iterator[list[Served]]:
     """Two of them, on ports of their own, with 20 videos to show."""
     write_videos(settings, [video(f"v{number}", "drama") for number in range(20)])
-    with ExitStack() as stack:
-        yield [
-            stack.enter_context(Served(settings.model_copy(update={"port": free_port()})))
-            for _ in range(2)
-        ]
+    servers = [Served(settings.model_copy(update={"port": free_port()})) for _ in range(2)]
+    with ExitStack() as stack, ThreadPoolExecutor() as pool:
+        yield list(pool.map(stack.enter_context, servers))
 
 
 def write_videos(settings: Settings, videos: Sequence[Video]) -> None:

@@ -38,12 +38,12 @@ def sub() -> str:
     return f"l-{uuid.uuid4().hex}"
 
 
-async def test_a_loan_is_a_tenth_of_what_is_free(pair: Pair, sub: str) -> None:
+async def test_a_loan_is_a_fifth_of_what_is_free(pair: Pair, sub: str) -> None:
     a, b = pair
     [first] = await a.settle([Report(USER, sub, wanted=1)])
     [second] = await b.settle([Report(USER, sub, wanted=1)])
-    assert (first.granted, first.counted, first.elsewhere) == (50, 0, 0)
-    assert (second.granted, second.counted, second.elsewhere) == (45, 0, 50)
+    assert (first.granted, first.counted, first.elsewhere) == (101, 0, 0)
+    assert (second.granted, second.counted, second.elsewhere) == (80, 0, 101)
 
 
 async def test_a_report_replaces_what_was_held(pair: Pair, sub: str) -> None:
@@ -89,7 +89,7 @@ async def test_what_is_counted_leaves_with_its_window(pair: Pair, sub: str) -> N
     assert settled.counted == 50
     await asyncio.sleep(settled.relief_ms / 1000 + 0.01)
     [settled] = await b.settle([Report(SHORT, sub, wanted=1)])
-    assert (settled.granted, settled.counted, settled.relief_ms) == (5, 0, 0)
+    assert (settled.granted, settled.counted, settled.relief_ms) == (10, 0, 0)
 
 
 async def test_the_loan_of_one_who_died_counts_until_it_must_have_left(

@@ -183,7 +183,7 @@ async def test_a_process_that_died_costs_only_what_it_held() -> None:
     fleet = Fleet(2)
     assert await fleet.ask(1)
     fleet.clock.turns.pop()  # it never says anything again
-    assert await given_by(fleet.limiters[0]) == 505 - 50
+    assert await given_by(fleet.limiters[0]) == 505 - 101
     await fleet.clock.sleep(USER.lease_ms / 1000 + 61)
     assert await fleet.ask(0)
 
