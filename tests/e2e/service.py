@@ -14,6 +14,7 @@ from typing import Any, Self
 import httpx
 
 from storage.embedded.server import free_port
+from upnext.client import Client
 
 UPNEXT = str(Path(sys.executable).with_name("upnext"))
 
@@ -104,12 +105,24 @@ class Service:
 
     def client(self, sub: str = "ops", role: str = "admin") -> httpx.Client:
         """An HTTP client with a token of this home."""
-        token = self.run("token", "--sub", sub, "--role", role).stdout.strip()
         return httpx.Client(
-            base_url=f"http://127.0.0.1:{self.port}",
-            headers={"Authorization": f"Bearer {token}"},
+            base_url=self.address,
+            headers={"Authorization": f"Bearer {self.token(sub, role)}"},
             timeout=30,
         )
+
+    def typed(self, sub: str = "ops", role: str = "admin") -> Client:
+        """The typed client with such a token."""
+        return Client(self.address, self.token(sub, role), timeout=30)
+
+    def token(self, sub: str, role: str) -> str:
+        """A token of this home."""
+        return self.run("token", "--sub", sub, "--role", role).stdout.strip()
+
+    @property
+    def address(self) -> str:
+        """Where the API answers."""
+        return f"http://127.0.0.1:{self.port}"
 
     def printed_curl(self) -> str:
         """The command that the start printed for pasting."""

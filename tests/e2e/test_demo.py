@@ -16,6 +16,7 @@ from tests.e2e.lists import check_lists, check_moves, ids, list_of, mean_overlap
 from tests.e2e.load import Load
 from tests.e2e.service import Service
 from tests.polling import eventually
+from upnext.client import calls, problems
 
 # The time of the first test includes the first start.
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(400)]
@@ -90,6 +91,32 @@ def test_other_types_of_lists(client: httpx.Client, kind: str) -> None:
     body = list_of(client, "stranger", type=kind)
     assert body["metadata"]["type"] == kind
     assert len(ids(body)) == 10
+
+
+def test_an_app_and_its_operator_use_the_typed_client(demo: Service) -> None:
+    with demo.typed("user-007", "user") as app, demo.typed() as ops:
+        first = app.send(calls.recommendations("user-007", limit=3)).recommendations[0]
+        receipt = app.send(calls.watch("user-007", first.content_id, idempotency_key="tour"))
+        assert not receipt.duplicate
+        pages = list(app.pages(calls.recommendations("user-007", limit=30)))
+        walked = [item.content_id for page in pages for item in page.recommendations]
+        assert len(walked) == len(set(walked)) == 100
+        assert first.content_id not in walked
+        narrowed = app.send(calls.recommendations("user-007", genres=[str(first.genre)]))
+        assert all(first.genre in item.genres for item in narrowed.recommendations)
+        ranked = app.send(calls.rank("user-007", [*walked[:3], "no-such-video"]))
+        assert {item.content_id for item in ranked.recommendations} == set(walked[:3])
+        assert ranked.metadata.unknown == ("no-such-video",)
+        with pytest.raises(problems.Forbidden):
+            app.send(calls.models())
+
+        job = ops.send(calls.batch_job(["user-001", "user-007"], limit=5))
+        assert ops.wait(job.job_id, seconds=120).status == "done"
+        lines = {line.user_id: line.recommendations for line in ops.result(job.job_id)}
+        assert {user: len(found) for user, found in lines.items()} == {
+            "user-001": 5,
+            "user-007": 5,
+        }
 
 
 def test_health_names_every_dependency(client: httpx.Client) -> None:
