@@ -42,7 +42,6 @@ class Admission:
         self._cost = patience_seconds / most  # seconds for each that ends; until one has, a guess
         self._inside = 0
         self._since = 0.0  # when the last one ended, or the first one came in
-        self.shed = 0
 
     @property
     def inside(self) -> int:
@@ -60,7 +59,6 @@ class Admission:
             Overloaded: there is no room; begin nothing.
         """
         if not self._room(RENEWALS if renewal else 1.0):
-            self.shed += 1
             raise Overloaded
         if not self._inside:
             self._since = self._clock()
