@@ -108,6 +108,8 @@ class Impressions:
             except Exception:
                 log.exception("impressions_not_written")
             else:
+                if self._away:
+                    log.info("impressions_written_late")
                 self._away = False
 
     async def flush(self) -> None:
@@ -127,11 +129,17 @@ class Impressions:
         """Take what was counted into the totals of this minute."""
         # Never back: a minute whose totals were forgotten must not begin at nothing.
         self._minute = minute = max(self._minute, _minute(self._clock()))
-        served, self._served = self._served, {}
-        for number, (shown, times) in enumerate(served.items(), start=1):
-            self._add(minute, shown, times)
-            if number % COUNTED_AT_ONCE == 0:
-                await asyncio.sleep(0)
+        served, self._served = list(self._served.items()), {}
+        added = 0
+        try:
+            for shown, times in served:
+                self._add(minute, shown, times)
+                added += 1
+                if added % COUNTED_AT_ONCE == 0:
+                    await asyncio.sleep(0)
+        finally:  # cancelled: the last flush takes the others
+            for shown, times in served[added:]:
+                self._served[shown] = self._served.get(shown, 0) + times
         self._forget(before=minute - COUNTS_KEPT)
         if given_up := len(self._lists) - self._most_lists:
             self._give_up(given_up)

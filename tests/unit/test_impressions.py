@@ -1,12 +1,13 @@
 """Counting what is served: one increment a request, exact totals, whatever fails in between."""
 
+import asyncio
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from itertools import count as numbers
 
 import pytest
 
-from api.impressions import Impressions, Shown
+from api.impressions import COUNTED_AT_ONCE, Impressions, Shown
 from core.errors import Unavailable
 from core.impressions import ImpressionCount, Outcome, ServedList
 from core.types import Source, VideoId
@@ -161,3 +162,18 @@ async def test_after_an_outage_of_more_than_a_day_old_counts_are_gone(
     store.away = False
     await impressions.flush()
     assert await totals(store) == {None: (1, 1), "popular": (1, 1)}
+
+
+async def test_a_flush_that_is_cancelled_leaves_the_rest_to_the_last_one(
+    impressions: Impressions, store: Store
+) -> None:
+    for _ in range(3 * COUNTED_AT_ONCE):
+        impressions.count(shown("new"))
+    flush = asyncio.create_task(impressions.flush())
+    await asyncio.sleep(0)  # it has begun, and lets others run
+    flush.cancel()
+    await asyncio.wait([flush])
+    assert (flush.cancelled(), store.kept) == (True, [])
+    await impressions.flush()
+    assert (await totals(store))[None] == (3 * COUNTED_AT_ONCE, 3 * COUNTED_AT_ONCE)
+    assert len(store.kept) == 3 * COUNTED_AT_ONCE
