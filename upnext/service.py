@@ -1,5 +1,6 @@
 """The running service of a home, asked over HTTP by other commands."""
 
+from collections.abc import Mapping
 from datetime import timedelta
 from http.client import HTTPConnection, HTTPException
 from typing import TypeVar
@@ -20,9 +21,15 @@ T = TypeVar("T")
 
 
 def fetch(
-    settings: Settings, address: str, path: tuple[str, ...], query: dict[str, int], form: type[T]
+    settings: Settings,
+    address: str,
+    path: tuple[str, ...],
+    query: Mapping[str, object],
+    form: type[T],
 ) -> T:
     """GET a path of the service at `address` as an administrator, in the `form` of its body.
+
+    A list in `query` is sent as its parameter again and again.
 
     Raises:
         VideoNotFound: the service says so.
@@ -30,7 +37,9 @@ def fetch(
         UpnextError: it refuses for another reason; the message is the service's own.
     """
     token = make_token(settings, "upnext", ("admin",), TOKEN_LIFE)
-    target = "/" + "/".join(quote(part, safe="") for part in path) + "?" + urlencode(query)
+    target = (
+        "/" + "/".join(quote(part, safe="") for part in path) + "?" + urlencode(query, doseq=True)
+    )
     connection = HTTPConnection(urlsplit(address).netloc, timeout=TIMEOUT_SECONDS)
     try:
         connection.request("GET", target, headers={"Authorization": f"Bearer {token}"})

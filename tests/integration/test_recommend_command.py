@@ -60,6 +60,9 @@ def test_lists_as_json_and_as_tables() -> None:
     table = run("recommend", "stranger").stdout
     assert "For stranger, a cold-start list" in table
     assert body["recommendations"][0]["content_id"] in table
+    assert "genre 0.035" in run("recommend", "stranger", "--genre", "Drama", "--explain").stdout
+    narrowed = json.loads(run("recommend", "stranger", "--genre", "western", "--json").stdout)
+    assert narrowed["recommendations"] == []
     alike = json.loads(run("similar", "v1", "--json").stdout)
     assert alike["content_id"] == "v1"
     assert len(alike["recommendations"]) == 10

@@ -2,7 +2,7 @@
 
 import asyncio
 import sys
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TypeVar
 
 import click
@@ -11,10 +11,12 @@ from rich.table import Table
 from api.answers import Asked
 from api.app import services
 from api.recommender import Recommender
+from api.routes.narrowing import filters_of
 from api.schemas import Recommended, SimilarList, UserList
 from core import logging
 from core.errors import Unavailable
 from core.settings import Settings, load
+from core.types import Explanation
 from ingest.checks import check_user_id, check_video_id
 from storage.embedded.stack import Endpoints
 from upnext.cli.console import emit
@@ -33,20 +35,24 @@ T = TypeVar("T", UserList, SimilarList)
 @click.command()
 @click.argument("user", metavar="USER")
 @LIMIT
+@click.option("--genre", "genres", multiple=True, help="Only videos that have it; any of several.")
+@click.option("--explain", is_flag=True, help="Show what each score is made of.")
 @JSON
-def recommend(user: str, limit: int, *, as_json: bool) -> None:
+def recommend(
+    user: str, limit: int, genres: tuple[str, ...], *, explain: bool, as_json: bool
+) -> None:
     """Show a user's list: from the running service of this home, else made here.
 
     \b
-    Example:
+    Examples:
       upnext recommend 7 --limit 5
+      upnext recommend 7 --genre drama --genre crime --explain
     """  # noqa: D301 - \b is click's mark for "keep these lines"
-    user_id = check_user_id(user)
+    filters = filters_of(list(genres), None, None, None)
+    asked = Asked(check_user_id(user), limit, filters=filters, explain=explain)
+    query = {"limit": limit, "genre": genres, "explain": str(explain).lower()}
     body = _answer(
-        ("recs", user),
-        limit,
-        UserList,
-        lambda recommender: recommender.recommend(Asked(user_id, limit)),
+        ("recs", user), query, UserList, lambda recommender: recommender.recommend(asked)
     )
     emit(body, as_json=as_json, table=lambda: _user_table(body))
 
@@ -65,7 +71,7 @@ def similar(video: str, limit: int, *, as_json: bool) -> None:
     video_id = check_video_id(video)
     body = _answer(
         ("videos", video, "similar"),
-        limit,
+        {"limit": limit},
         SimilarList,
         lambda recommender: recommender.similar(video_id, limit),
     )
@@ -74,7 +80,7 @@ def similar(video: str, limit: int, *, as_json: bool) -> None:
 
 def _answer(
     path: tuple[str, ...],
-    limit: int,
+    query: Mapping[str, object],
     form: type[T],
     ask: Callable[[Recommender], Awaitable[T]],
 ) -> T:
@@ -84,7 +90,7 @@ def _answer(
     stack = home.live()
     if stack is not None and stack.address is not None:
         signed = complete(settings, home, Endpoints())
-        return fetch(signed, stack.address, path, {"limit": limit}, form)
+        return fetch(signed, stack.address, path, query, form)
     logging.configure("warning", sys.stderr)
     with stores() as filled:
         return asyncio.run(_in_process(filled, ask))
@@ -117,8 +123,19 @@ def _table(title: str, entries: Sequence[Recommended], degraded: Sequence[str]) 
     table.add_column("genres")
     table.add_column("score", justify="right")
     table.add_column("source")
+    if any(entry.explanation for entry in entries):
+        table.add_column("made of")
     for place, entry in enumerate(entries, start=1):
         genres = ", ".join(entry.genres)
         score = f"{entry.score:.3f}"
-        table.add_row(str(place), entry.content_id, entry.title, genres, score, entry.source)
+        why = _why(entry.explanation) if entry.explanation else []
+        table.add_row(str(place), entry.content_id, entry.title, genres, score, entry.source, *why)
     return table
+
+
+def _why(explanation: Explanation) -> list[str]:
+    """The terms that make the score, the largest first, and the watch that is nearest."""
+    parts = sorted(explanation.terms.items(), key=lambda named: -named[1].contribution)
+    told = [f"{name} {term.contribution:.3f}" for name, term in parts if term.contribution]
+    near = [f"near {explanation.because}"] if explanation.because else []
+    return [", ".join([*told, *near])]

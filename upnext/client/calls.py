@@ -87,7 +87,7 @@ def rank(
     user_id: str, content_ids: Iterable[str], *, limit: int = 10, explain: bool = False
 ) -> Call[RankedList]:
     """The caller's own candidates in the order for this user."""
-    body = RankBody(user_id=user_id, content_ids=tuple(content_ids), limit=limit, explain=explain)
+    body = RankBody(user_id=user_id, content_ids=list(content_ids), limit=limit, explain=explain)
     return Call("POST", "/recs/rank", _to(RankedList), body=body)
 
 
