@@ -34,7 +34,11 @@ _LISTS = re.compile(r'^upnext_lists_total\{outcome="(\w+)"\} (\S+)$', re.MULTILI
 
 
 class Figures(msgspec.Struct, frozen=True, kw_only=True):
-    """Requests a second; `ratio` is `kept` over `bare`; times of `kept` in milliseconds."""
+    """Requests a second; `ratio` is `kept` over `bare`; times of `kept` in milliseconds.
+
+    `local` is the share of the lists that came from the workers' memory, 0..1: below 1 something
+    else than that was measured.
+    """
 
     kept: float
     bare: float
@@ -42,6 +46,7 @@ class Figures(msgspec.Struct, frozen=True, kw_only=True):
     p50: float
     p99: float
     failed: int
+    local: float
     body_bytes: int
 
 
@@ -86,7 +91,9 @@ def measure(service: Service, seconds: int) -> Figures:
         users.flush()
         body = _body(service)
         _warm(service.address, users.name)
+        before = _lists(service.address)
         kept = wrk(service.address, users.name, seconds)
+        given = _lists(service.address) - before
         with _bare(service.settings, body) as address:
             wrk(address, users.name, 2)
             bare = wrk(address, users.name, seconds)
@@ -97,6 +104,7 @@ def measure(service: Service, seconds: int) -> Figures:
         p50=round(kept.p50, 2),
         p99=round(kept.p99, 2),
         failed=kept.failed,
+        local=round(given["local"] / given.total(), 4),
         body_bytes=len(body),
     )
 
