@@ -11,7 +11,7 @@ from api.explaining import Explanations
 from api.impressions import Shown
 from api.kept_list import KeptList, first
 from api.maker import Made
-from api.moment import NOTHING_EXPLAINED, Moment
+from api.moment import Moment
 from api.schemas import ListMetadata, Recommended, SimilarList, SimilarMetadata, UserList
 from api.schemas_rank import RankedList, RankMetadata
 from api.states import Found
