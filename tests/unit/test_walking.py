@@ -141,9 +141,7 @@ async def test_pages_of_one_kept_list_are_its_slices() -> None:
     assert whole.metadata.next_cursor is None
 
 
-async def test_a_walk_may_begin_with_a_known_users_list_and_go_on_elsewhere() -> (
-    None
-):
+async def test_a_walk_may_begin_with_a_known_users_list_and_go_on_elsewhere() -> None:
     here, there = World(), World()
     for world in (here, there):
         await world.watched("ann", *NAMES[:5])
