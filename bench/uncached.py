@@ -18,6 +18,7 @@ from rich.table import Table
 from bench.made_up import TOKEN_LIFE, Service, made_up_service
 from bench.made_up_data import Shape
 from bench.searches import Asked, batched, searches_of, together
+from bench.service import forget
 from core.errors import SetupError, UpnextError
 from core.types import UserId
 from storage.milvus import MilvusSearch
@@ -75,6 +76,7 @@ def main(
     shape = Shape(videos=videos, users=users, watches=50)
     try:
         with made_up_service(shape, home, workers=str(workers), limit_user_a_minute="500") as made:
+            forget(made.settings, made.users)  # what an earlier run in that home left
             figures = asyncio.run(measure(made, videos, per_second))
     except UpnextError as error:
         raise click.ClickException(str(error)) from error
