@@ -183,8 +183,8 @@ def _check_truth(played: Round, answers: Sequence[Answer], most_shed: float) -> 
 
 def _needed(one: Answer, away: frozenset[str]) -> frozenset[str]:
     """What this answer had to do without."""
-    if one.question.kind == "similar" and "overload" not in one.degraded:
-        return away & {"milvus"}
+    if one.question.kind == "similar":
+        return frozenset()  # what is like a video is remembered for a minute, and then complete
     if one.hit or "overload" in one.degraded:
         return frozenset()
     newcomer = int(one.question.about) >= REGULARS  # only PostgreSQL knows of these
