@@ -76,7 +76,7 @@ def main(
     shape = Shape(videos=videos, users=users, watches=50)
     try:
         with made_up_service(shape, home, workers=str(workers), limit_user_a_minute="500") as made:
-            forget(made.settings, made.users)  # what an earlier run in that home left
+            asyncio.run(forget(made.settings, made.users))  # what an earlier run in that home left
             figures = asyncio.run(measure(made, videos, per_second))
     except UpnextError as error:
         raise click.ClickException(str(error)) from error
