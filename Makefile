@@ -44,6 +44,7 @@ openapi: $(VENV)/.dev  ## Write contracts/openapi.json anew, after a change of t
 bench: $(VENV)/.bench  ## Measure the service: starts one, loads it, prints figures
 	@$(BIN)/python -m bench
 	@$(BIN)/python -m bench.uncached
+	@$(BIN)/python -m bench.hot
 
 lock: $(VENV)/.dev  ## Renew requirements.lock from pyproject.toml
 	@echo 'torch==2.13.0' > $(VENV)/torch.txt  # the release whose CPU build the lock is tried with
