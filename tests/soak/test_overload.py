@@ -52,7 +52,9 @@ def test_three_times_too_much_is_answered(tmp_path: Path) -> None:
         print(f"p{share:.0%} {percentile(load.answers, share):.3f} s")  # noqa: T201
     assert {one.status for one in load.answers} == {httpx.codes.OK}
     assert "overload" in {name for one in load.answers for name in one.degraded}
-    for one in load.answers:
+    made = [one for one in load.answers if not one.degraded]
+    assert made
+    for one in made:  # of newcomers whose list stands in, nobody had room to ask
         watched = set(audience.watched(int(one.question.about)))
         assert not watched & {entry["content_id"] for entry in one.body["recommendations"]}
     assert percentile(load.answers, 0.99) < P99_SECONDS
