@@ -28,11 +28,18 @@ hypothesis.settings.register_profile(
 )
 hypothesis.settings.load_profile("suite")
 
+LONGEST_NAME = 60
+
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByFile:
     """How `-n` shares the tests out."""
     config.option.loadscopereorder = False  # our order stands
     return ByFile(config, log)
+
+
+def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
+    """No long text in a test's name: tokens have a time in them, and workers compare names."""
+    return argname if isinstance(val, str | bytes) and len(val) > LONGEST_NAME else None
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
