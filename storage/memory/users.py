@@ -76,7 +76,7 @@ class MemoryUserCache:
             kept.lists[field] = entry
             kept.lists_until = self._clock() + timedelta(seconds=ttl_seconds)
 
-    async def erase(self, user_id: UserId, revision: int) -> bool:  # noqa: ARG002 - nobody is late
+    async def erase(self, user_id: UserId) -> bool:
         """Drop all of a user; whether anything was kept."""
         return self._users.pop(user_id, None) is not None
 

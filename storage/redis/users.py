@@ -16,8 +16,10 @@ from storage.redis.notices import Publishing
 from storage.redis.packed import packed, unpacked
 
 STATE_TTL_SECONDS = 86_400
-LATE_SECONDS = 10
-"""No request that was under way when a user was erased still writes after this."""
+LATE_SECONDS = 120
+"""Nothing that was under way when a user was erased, a batch included, still writes after this."""
+NEWEST = 2**53 - 1
+"""A revision above all others, which are microseconds; beyond it Lua's numbers are not exact."""
 
 # Raising the floor drops what was made below it: those lists come from an older history.
 _RAISE_FLOOR = """
@@ -87,12 +89,10 @@ class RedisUserCache:
                 keys=_keys(user_id), args=[revision, STATE_TTL_SECONDS, field, entry, ttl_seconds]
             )
 
-    async def erase(self, user_id: UserId, revision: int) -> bool:
+    async def erase(self, user_id: UserId) -> bool:
         """Drop all of a user, and the mark that it was dropped when nobody can be late any more.
 
-        Args:
-            user_id: whose.
-            revision: what was made from an older state is refused until then.
+        Whatever is put until then is refused, whatever clock its revision came from.
 
         Returns:
             Whether anything was kept.
@@ -102,7 +102,7 @@ class RedisUserCache:
             pipe = self._client.pipeline(transaction=True)
             await pipe.exists(keys[1])
             await pipe.hexists(keys[0], "body")
-            await self._forget(keys=keys, args=[revision, LATE_SECONDS], client=pipe)
+            await self._forget(keys=keys, args=[NEWEST, LATE_SECONDS], client=pipe)
             await self._news.publish([user_id], pipe)
             lists, state, *_ = await pipe.execute()
         return bool(lists or state)

@@ -2,6 +2,7 @@
 
 import uuid
 from collections.abc import AsyncIterator
+from contextlib import aclosing
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -13,7 +14,7 @@ from core.hashing import hash64_many
 from core.types import UserId, UserState, VideoId, Watch
 from storage.memory.users import MemoryUserCache
 from storage.redis.client import connect
-from storage.redis.users import RedisUserCache
+from storage.redis.users import LATE_SECONDS, RedisUserCache
 
 pytestmark = pytest.mark.contract
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
@@ -48,11 +49,27 @@ async def test_nothing_is_kept_of_a_stranger(cache: UserCache, user: UserId) -> 
 
 async def test_an_erased_user_leaves_nothing(cache: UserCache, user: UserId) -> None:
     assert isinstance(cache, RedisUserCache | MemoryUserCache)
-    await cache.put_state(state_of(user, 7))
-    await cache.put_list(user, "m/1/personalized", 7, b"[]", 60)
-    assert await cache.erase(user, 9)
+    ahead = int(datetime(2126, 1, 1, tzinfo=UTC).timestamp() * 1e6)  # of a clock that is wrong
+    await cache.put_state(state_of(user, ahead))
+    await cache.put_list(user, "m/1/personalized", ahead, b"[]", 60)
+    assert await cache.erase(user)
     assert await cache.state(user) is None
     assert await cache.get_list(user, "m/1/personalized") is None
+    assert not await cache.erase(user)
+
+
+async def test_nobody_who_is_late_brings_an_erased_user_back(user: UserId, redis_url: str) -> None:
+    async with aclosing(connect(redis_url, timeout_seconds=2.0)) as client:
+        cache = RedisUserCache(client)
+        await cache.put_state(state_of(user, 7))
+        await cache.erase(user)
+        await cache.put_state(state_of(user, 8))
+        await cache.put_list(user, "m/1/personalized", 8, b"[]", 60)
+        await cache.forget_many({user: 9})
+        assert await cache.state(user) is None
+        assert await cache.get_list(user, "m/1/personalized") is None
+        (mark,) = await client.keys(f"*{user}*")
+        assert 0 < await client.ttl(mark) <= LATE_SECONDS
 
 
 async def test_a_state_comes_back_as_it_went_in(cache: UserCache, user: UserId) -> None:

@@ -81,9 +81,7 @@ async def _cached(settings: Settings, user: UserId) -> bool:
     if settings.redis_url is None:
         raise SetupError("UPNEXT_REDIS_URL is not set: lists and states of users are kept there.")
     async with aclosing(connect_redis(settings.redis_url, REDIS_SECONDS)) as redis:
-        # Revisions are microseconds: whatever was made of the user is below this one.
-        revision = int(utc_now().timestamp() * 1e6)
-        return await RedisUserCache(redis).erase(user, revision)
+        return await RedisUserCache(redis).erase(user)
 
 
 def _vectors(settings: Settings, user: UserId) -> int:
