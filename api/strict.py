@@ -14,7 +14,9 @@ from litestar.typing import FieldDefinition
 from core.errors import InvalidInput
 
 DEEPEST = 32  # no body of the contract comes near
-_TEXTS = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
+# A text that never ends goes to the end of the body: trying again behind each quote in it would
+# take the square of its length.
+_TEXTS = re.compile(rb'"(?:[^"\\]|\\.)*"?', re.DOTALL)
 _NAMED = re.compile(r"field `([^`]*)`$")  # one that is missing, or unknown
 _BRACKETS = re.compile(rb"[\[\]{}]")
 
