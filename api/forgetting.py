@@ -1,7 +1,7 @@
 """Drops the kept lists of users whose history changed, later if the cache is away now."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from itertools import islice
 
 import structlog
@@ -42,10 +42,10 @@ class Forgetting:
         """Drop these users' states and lists, now or later; never raises `Unavailable`.
 
         What this process keeps of them is dropped at once: whoever is told that it is done asks
-        here first, perhaps.
+        here first, perhaps. And once more at the end: until the cache had dropped them, the old
+        ones could still be read there.
         """
-        if self._local is not None:
-            self._local.drop(revisions)
+        self._drop(revisions)
         try:
             await self._cache.forget_many(revisions)
         except Unavailable as error:
@@ -53,6 +53,7 @@ class Forgetting:
             log.warning(
                 "lists_not_dropped", owed=len(self._owed), given_up=given_up, reason=str(error)
             )
+        self._drop(revisions)
 
     async def pay(self) -> None:
         """Drop what is owed. Raises `Unavailable`; what was dropped by then is owed no more."""
@@ -76,6 +77,10 @@ class Forgetting:
                 continue
             if owed:
                 log.info("lists_dropped_late", users=owed)
+
+    def _drop(self, user_ids: Iterable[UserId]) -> None:
+        if self._local is not None:
+            self._local.drop(user_ids)
 
     def _owe(self, revisions: Mapping[UserId, int]) -> int:
         """Add to the debt, a user's newest revision; returns how many of the oldest had to go."""

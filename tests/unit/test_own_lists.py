@@ -94,6 +94,22 @@ async def test_whoever_asks_after_a_watch_joins_nothing_older(world: World) -> N
     assert kept.metadata.recommendation_id == after.metadata.recommendation_id
 
 
+async def test_what_is_read_while_the_cache_is_told_of_a_watch_is_not_kept(world: World) -> None:
+    before = await ask(world)
+    forget_many = world.cache.forget_many
+
+    async def slow(revisions: Any) -> None:
+        during = await ask(world)  # from the shared cache, which has not dropped it yet
+        assert during.metadata.recommendation_id == before.metadata.recommendation_id
+        await forget_many(revisions)
+
+    world.cache.forget_many = slow
+    watched = before.recommendations[0].content_id
+    await world.watched("ann", watched)
+    after = await ask(world)
+    assert watched not in {one.content_id for one in after.recommendations}
+
+
 async def test_while_redis_is_away_lists_are_kept_here_for_five_seconds(world: World) -> None:
     world.cache.away = True
     world.local.lose("silence")
