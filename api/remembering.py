@@ -72,9 +72,10 @@ class Remembering:
         found = {key: kept.hits(k) for key in keys if (kept := self._known(key, k)) is not None}
         rows = {key: at for at, key in enumerate(keys) if key not in found}
         if rows:
-            wanted = -(-k // STEP) * STEP
+            wanted, asked_of = -(-k // STEP) * STEP, self._kept_of
             answers = await self._search.search(collection, vectors[list(rows.values())], wanted)
-            self._keep(list(rows), wanted, answers)
+            if asked_of == self._kept_of:  # else others have begun anew meanwhile
+                self._keep(list(rows), wanted, answers)
             found |= {key: _first(hits, k) for key, hits in zip(rows, answers, strict=True)}
         return [found[key] for key in keys]
 

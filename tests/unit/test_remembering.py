@@ -1,6 +1,8 @@
 """What is like a video is asked for once, and what is remembered is what the index would say."""
 
+import asyncio
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -121,3 +123,28 @@ async def test_an_empty_index_has_nothing_to_remember() -> None:
     for _ in range(2):
         [hits] = await search.search(TEXTS, random_vectors(1), 5)
         assert hits.ids == ()
+
+
+async def test_what_was_asked_for_before_new_videos_came_is_not_remembered(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    counted = Counted()
+    now, go_on = 1, asyncio.Event()
+    search = Remembering(counted, generation=lambda: now)
+    alone, texts = counted.alone.search, random_vectors(2)
+
+    async def slow(*args: Any) -> list[Hits]:
+        found = await alone(*args)
+        await go_on.wait()
+        return found
+
+    monkeypatch.setattr(counted.alone, "search", slow)
+    late = asyncio.create_task(search.search(TEXTS, texts[:1], 10))
+    await asyncio.sleep(0)
+    monkeypatch.undo()
+    now = 2
+    await search.search(TEXTS, texts[1:], 10)  # the first who knows of the new ones
+    go_on.set()
+    await late
+    await search.search(TEXTS, texts, 10)
+    assert [vectors for _, vectors, _ in counted.asked] == [1, 1, 1]
