@@ -43,9 +43,8 @@ BREAKER_OPENINGS = Counter(
     "upnext_breaker_openings", "How often a process stopped asking this dependency.", ["dependency"]
 )
 NOTICES = Counter(
-    "upnext_notices", "News of dropped lists: heard, or gap and silence, which empty a cache.",
-    ["outcome"],
-)  # fmt: skip
+    "upnext_notices", "How often a worker's memory of lists was emptied: gap, silence.", ["outcome"]
+)
 LOCAL_BYTES = Gauge(
     "upnext_local_lists_bytes", "Memory of finished answers in the workers.",
     multiprocess_mode="livesum",
