@@ -1,8 +1,9 @@
 """Erasing a user, store by store. Killed anywhere it is done again: what is gone stays gone."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import aclosing, asynccontextmanager, closing
+from functools import partial
 
 from core.clock import utc_now
 from core.errors import Conflict, SetupError, Unavailable
@@ -12,11 +13,13 @@ from storage.artifacts import artifact_store
 from storage.milvus_writer import MilvusWriter
 from storage.postgres.engine import pool
 from storage.postgres.erasure import PostgresErasures
+from storage.postgres.models import PostgresModels
 from storage.postgres.publishing import publishing
 from storage.redis.client import connect as connect_redis
 from storage.redis.users import RedisUserCache
 from upnext.jobs.erased_files import drop_from_results, drop_from_snapshots
 from upnext.jobs.ports import VectorWriter
+from upnext.jobs.publish import drop_left
 from upnext.jobs.queued import Work
 
 REDIS_SECONDS = 5.0
@@ -41,9 +44,10 @@ async def erase(work: Work) -> None:
         work.tell(1 / STEPS, "dropping lists and state")
         _add(work, "cached", int(await _cached(work.settings, user)))
         work.tell(2 / STEPS, "waiting until no version is being published")
-        async with _nobody_publishes(work.settings):
+        async with _nobody_publishes(work.settings) as dead:
             work.tell(3 / STEPS, "deleting vectors and from snapshots")
-            _add(work, "vectors", await _in_thread(_vectors, work.settings, user))
+            vectors = partial(_vectors, dead=dead)
+            _add(work, "vectors", await _in_thread(vectors, work.settings, user))
             _add(work, "snapshots", await _in_thread(_snapshots, work.settings, user))
         work.tell(4 / STEPS, "leaving the user out of results")
         _add(work, "batch_results", await _in_thread(_results, work.settings, user))
@@ -63,8 +67,11 @@ async def _in_thread(
 
 
 @asynccontextmanager
-async def _nobody_publishes(settings: Settings) -> AsyncIterator[None]:
+async def _nobody_publishes(settings: Settings) -> AsyncIterator[list[str]]:
     """So that no vectors are written of whom the publisher still knows; it looks when it begins.
+
+    Yields:
+        The versions of which killed publishes may have left collections.
 
     Raises:
         Unavailable: a version was being published all the while.
@@ -72,7 +79,8 @@ async def _nobody_publishes(settings: Settings) -> AsyncIterator[None]:
     async with pool(settings, patient=True) as engine:
         try:
             async with publishing(engine):
-                yield
+                left = await PostgresModels(engine, utc_now).leftovers("")
+                yield [model.version for model in left]
         except Conflict as error:
             raise Unavailable("milvus", str(error)) from error
 
@@ -84,10 +92,23 @@ async def _cached(settings: Settings, user: UserId) -> bool:
         return await RedisUserCache(redis).erase(user)
 
 
-def _vectors(settings: Settings, user: UserId) -> int:
+def _vectors(settings: Settings, user: UserId, *, dead: Sequence[str]) -> int:
     with closing(MilvusWriter.of(settings)) as writer:
-        names = [name for name in writer.collections() if name.startswith(USERS)]
-        return sum(_drop_vector(writer, name, user) for name in names)
+        return drop_vectors(writer, user, dead)
+
+
+def drop_vectors(writer: VectorWriter, user: UserId, dead: Sequence[str]) -> int:
+    """Delete a user's vectors from all versions; how many there were.
+
+    For whoever keeps others from publishing. What killed publishes left of the versions `dead` is
+    dropped whole: it may not be sealed, and then nobody can say who is in it.
+
+    Raises:
+        Unavailable: the index did not answer, or still has what was deleted.
+    """
+    drop_left(writer, dead)
+    names = [name for name in writer.collections() if name.startswith(USERS)]
+    return sum(_drop_vector(writer, name, user) for name in names)
 
 
 def _drop_vector(writer: VectorWriter, collection: str, user: UserId) -> bool:

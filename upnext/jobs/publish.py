@@ -58,16 +58,25 @@ def publish(writer: VectorWriter, what: Publication, dead: Sequence[str], tell: 
     Raises:
         Unavailable: the index did not answer, or did not hold what was written.
     """
-    left = {f"{kind}_{version}" for version in dead for kind in KINDS}
-    for name in sorted(left & set(writer.collections())):
-        writer.drop(name)
-        log.info("Dropped what a killed publish left.", collection=name)
+    drop_left(writer, dead)
     made: list[str] = []
     try:
         _publish(writer, what, made, tell)
     except BaseException:  # a stop signal included
         _drop(writer, made)  # before another publish may complete what was made here
         raise
+
+
+def drop_left(writer: VectorWriter, dead: Sequence[str]) -> None:
+    """Drop the collections of versions that can never go live; see `publish`.
+
+    Raises:
+        Unavailable: the index did not answer.
+    """
+    left = {f"{kind}_{version}" for version in dead for kind in KINDS}
+    for name in sorted(left & set(writer.collections())):
+        writer.drop(name)
+        log.info("Dropped what a killed publish left.", collection=name)
 
 
 def _publish(writer: VectorWriter, what: Publication, made: list[str], tell: Tell) -> None:
