@@ -1,7 +1,7 @@
 """The thin path: finished answers of users' own lists, sent without entering the framework.
 
 It stands before all else and answers only what it is sure of: a token that was checked lately, a
-role that allows it, an answer left of the caller's limit, and a finished answer that still holds.
+role that allows it, a finished answer that still holds, and one left of the caller's limit.
 Whatever else comes goes on untouched to the handlers, which are the contract; what is sent here
 is what they have sent before.
 """
@@ -24,6 +24,7 @@ from api.observing import Observing, begin, observed_elsewhere, write
 from api.request_id import request_id
 from api.routes.common import encode
 from api.services import Services
+from core.errors import RateLimited
 from core.metrics import LISTS, REQUEST_SECONDS
 from core.types import UserId
 
@@ -71,11 +72,12 @@ class HotPath(ASGIMiddleware):
         """Answer, or pass the request on."""
         began = perf_counter()
         found = self._found(scope)
-        if found is None:
+        verdict = await self._counted(scope, *found) if found else None
+        if found is None or verdict is None:
             begin(scope, began)
             await next_app(scope, receive, send)
             return
-        answer, principal, verdict = found
+        answer, principal = found
         observed_elsewhere(scope)
         start: HTTPResponseStartEvent = {
             "type": "http.response.start",
@@ -91,7 +93,24 @@ class HotPath(ASGIMiddleware):
         await send({"type": "http.response.body", "body": answer.body, "more_body": False})
         self._count(scope, answer, principal, perf_counter() - began)
 
-    def _found(self, scope: Any) -> tuple[Answer, Principal, Verdict] | None:  # noqa: ANN401
+    async def _counted(self, scope: Any, answer: Answer, principal: Principal) -> Verdict | None:  # noqa: ANN401
+        """An answer of the caller's limit; None: let the handlers decide, who count it only once.
+
+        Waiting for the ledger here spares the framework's time, but what was found may be gone
+        by then.
+        """
+        if self.services is None:
+            return None
+        limiter = self.services.limiter
+        if (verdict := limiter.take(principal)) is not None:
+            return verdict
+        try:
+            verdict = await limiter.count(principal, scope["state"])
+        except RateLimited:
+            return None
+        return verdict if self._found(scope) == (answer, principal) else None
+
+    def _found(self, scope: Any) -> tuple[Answer, Principal] | None:  # noqa: ANN401
         """The finished answer, and who may have it; None: let the handlers decide."""
         limit = _ROUTES.get(scope["path_template"], _NO_QUERIES).get(scope["query_string"])
         services = self.services
@@ -105,8 +124,7 @@ class HotPath(ASGIMiddleware):
         principal = self._verifier.known(token) if token else None
         if principal is None or not _RULE.allows(principal, user_id):
             return None
-        verdict = services.limiter.take(principal)  # last: what is taken is answered
-        return None if verdict is None else (answer, principal, verdict)
+        return answer, principal
 
     def _count(self, scope: Scope, answer: Answer, principal: Principal, seconds: float) -> None:
         if self.services is not None:

@@ -36,7 +36,8 @@ class Verdict(msgspec.Struct, frozen=True, gc=False):
 class Account:
     """Answers in hand of one caller, and those given that the ledger has not been told of.
 
-    `tokens` may be used until `until`; at `low` the ledger is asked again. `left` is how many the
+    `tokens` may be used until `until`; at `low` the ledger is asked for more, and who uses some
+    from `renewed_from` on keeps them longer. `left` is how many the
     caller has, as far as this process knows; the oldest counted one leaves at `relief`; nothing is
     given before `refused_until`. `alone` counts while the ledger is away; `waiting` requests wait
     for `answer`, `asking` while a wish is with the ledger. Times are seconds of one clock.
@@ -56,6 +57,7 @@ class Account:
         "quota",
         "refused_until",
         "relief",
+        "renewed_from",
         "sub",
         "tokens",
         "until",
@@ -72,6 +74,7 @@ class Account:
         self.tokens = 0
         self.low = 0
         self.until = 0.0
+        self.renewed_from = 0.0
         self.left = quota.limit
         self.relief = 0.0
         self.refused_until = 0.0
@@ -118,8 +121,10 @@ class Account:
         self.granted = answer.granted
         self.counted = answer.counted
         self.tokens += answer.granted
-        self.low = self.tokens // 2 if answer.granted >= SMALL else 0
+        if wanted:
+            self.low = self.tokens // 2 if answer.granted >= SMALL else 0
         self.until = sent + self.quota.lease_ms / 1000
+        self.renewed_from = sent + self.quota.lease_ms / 1500
         unreported = sum(int(count) for _, count in self.marks)
         self.left = self.quota.limit - answer.counted - unreported
         lasting = answer.relief_ms if answer.counted else self.quota.window_ms

@@ -2,9 +2,10 @@
 
 Answers are lent to a process ahead of need (`core.quota` has the rule and why it holds), so that an
 answer seldom waits for the ledger: a loan is a fifth of what is free, renewed when half of it is
-used. What a process holds of a caller who went quiet goes back after 15 seconds, or as soon as
-another process recalls it: nobody is refused while answers lie about elsewhere, save those of a
-process that died. While the ledger is away each process counts for itself.
+used, or when two thirds of its time are over and it is still in use. What a process holds of a
+caller who went quiet goes back after 15 seconds, or as soon as another process recalls it: nobody
+is refused while answers lie about elsewhere, save those of a process that died. While the ledger
+is away each process counts for itself.
 """
 
 import asyncio
@@ -32,7 +33,7 @@ PAUSES = (0.01, 0.02, 0.04, 0.08, 0.16, 0.16)
 REFUSED_SECONDS = 1.0
 SWEPT = 256  # at most, in one round
 MOST_ACCOUNTS = 100_000
-_VERDICT = "limit"
+_VERDICT, _COUNTED = "limit", "limit_counted"
 UNLIMITED = Verdict(0, 0, 0)
 
 
@@ -73,7 +74,7 @@ class Limiter:
         if now >= account.until:
             return None
         verdict = account.use(now)
-        if account.tokens <= account.low and not account.asking:
+        if (account.tokens <= account.low or now >= account.renewed_from) and not account.asking:
             self._settling.soon(account)
         return verdict
 
@@ -102,18 +103,25 @@ class Limiter:
             await self._sleep(pause)
         return verdict
 
-    async def count(self, principal: Principal, state: dict[str, Any]) -> None:
+    async def count(self, principal: Principal, state: dict[str, Any]) -> Verdict:
         """Count the answer of a request, whatever it will be; `send_limit` reads its `state`.
+
+        Counted once, however often that is asked for.
 
         Raises:
             RateLimited: it is refused.
         """
+        counted: Verdict | None = state.get(_COUNTED)
+        if counted is not None:
+            return counted
         try:
-            state[_VERDICT] = self.take(principal) or await self.acquire(principal)
+            verdict = self.take(principal) or await self.acquire(principal)
         except RateLimited as error:
             limit = self._account(principal).quota.limit
             state[_VERDICT] = Verdict(limit, 0, error.retry_after)
             raise
+        state[_VERDICT] = state[_COUNTED] = verdict
+        return verdict
 
     async def run(self) -> None:
         """Give back what others want and what nobody uses, until cancelled."""
