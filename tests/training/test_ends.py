@@ -4,19 +4,21 @@ import asyncio
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 
 import psutil
 import pytest
 
 from core.errors import Conflict
 from core.settings import Settings, child_environment
-from core.types import Progress
+from core.types import Model, Progress
 from storage.milvus_writer import MilvusWriter
+from storage.model_status import begun_before
 from storage.postgres.models import PostgresModels
 from tests.polling import eventually
 from upnext.jobs.promote import promote
 from upnext.jobs.sweep import sweep
-from upnext.jobs.train import train
+from upnext.jobs.train import train, train_queued
 
 pytestmark = pytest.mark.training
 
@@ -88,6 +90,24 @@ async def test_a_run_that_is_cancelled_fails_and_leaves_no_process(
     assert index.collections() == []
 
 
+@pytest.mark.usefixtures("history", "index")
+async def test_a_queued_run_is_not_blamed_for_a_child_that_takes_long_to_stop(
+    settings: Settings, registry: PostgresModels
+) -> None:
+    model = await registry.queue("content", {})
+    task = asyncio.create_task(train_queued(settings, model.id))
+    await _becomes(registry, model.id, lambda now: now.status == "training")
+    assert begun_before((await registry.get(model.id)).params) == 1
+    [process] = trainers()
+    process.suspend()
+    task.cancel()
+    await _becomes(registry, model.id, lambda now: begun_before(now.params) == 0)
+    assert process.is_running()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert not process.is_running()
+
+
 @pytest.mark.usefixtures("history")
 async def test_the_training_process_dies_with_its_parent_and_blocks_no_other(
     settings: Settings, index: MilvusWriter, registry: PostgresModels
@@ -108,6 +128,12 @@ async def test_the_training_process_dies_with_its_parent_and_blocks_no_other(
     [orphan] = await registry.find("content", "failed")
     assert "no sign of life" in (orphan.error or "")
     assert f"videos_{orphan.version}" not in index.collections()
+
+
+async def _becomes(registry: PostgresModels, model_id: str, check: Callable[[Model], bool]) -> None:
+    async with asyncio.timeout(30):
+        while not check(await registry.get(model_id)):  # noqa: ASYNC110 (nobody tells)
+            await asyncio.sleep(0.05)
 
 
 def _ignore(_progress: Progress) -> None:

@@ -150,12 +150,13 @@ class _Run:
             try:
                 await self._follow(process)
                 code = await process.wait()
+            except asyncio.CancelledError:
+                # Before the child has ended: who stops us may not wait as long as that takes.
+                with suppress(Conflict):  # it has been cancelled too
+                    await self._leave()
+                raise
             finally:
                 await _stop(process)
-        except asyncio.CancelledError:
-            with suppress(Conflict):  # it has been cancelled too
-                await self._leave()
-            raise
         except Conflict:
             raise
         except UpnextError as error:
