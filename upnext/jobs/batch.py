@@ -154,7 +154,8 @@ async def _made(
             "A process of the batch was ended. If memory ran out, use fewer: --processes 1."
         ) from error
     finally:
-        workers.shutdown(wait=True, cancel_futures=True)
+        # In a thread: a page that is under way takes its time, and others use this event loop.
+        await asyncio.to_thread(workers.shutdown, cancel_futures=True)
 
 
 @contextmanager
