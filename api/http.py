@@ -40,6 +40,24 @@ from core.errors import UpnextError
 
 MAX_BODY_BYTES = 64 * 1024
 
+_ROUTES = (
+    *recs.HANDLERS,
+    *rank.HANDLERS,
+    *users.HANDLERS,
+    *watching.HANDLERS,
+    *videos.HANDLERS,
+    *catalogue.HANDLERS,
+    *batch.HANDLERS,
+    *models.HANDLERS,
+    *imports.HANDLERS,
+    *config.HANDLERS,
+    *stats.HANDLERS,
+    *jobs.HANDLERS,
+    *erasure.HANDLERS,
+    *health.HANDLERS,
+    openapi.document,
+)
+
 Compose = Callable[[], AbstractAsyncContextManager[Services]]
 
 
@@ -76,22 +94,8 @@ def application(
 
     app = Litestar(
         route_handlers=[
-            *recs.HANDLERS,
-            *rank.HANDLERS,
-            *users.HANDLERS,
-            *watching.HANDLERS,
-            *videos.HANDLERS,
-            *catalogue.HANDLERS,
-            *batch.HANDLERS,
-            *models.HANDLERS,
-            *imports.HANDLERS,
-            *config.HANDLERS,
-            *stats.HANDLERS,
-            *jobs.HANDLERS,
-            *erasure.HANDLERS,
-            *health.HANDLERS,
+            *_ROUTES,
             *(metrics.HANDLERS if shows_metrics else ()),
-            openapi.document,
             openapi.page_assets(),
         ],
         lifespan=[lifespan],
