@@ -12,12 +12,13 @@ from sys import getsizeof
 
 from cachetools import LRUCache
 
+from api.answers import shown
 from api.impressions import Shown
 from api.kept_list import Entry, KeptList
 from api.moment import Moment
 from api.schemas import UserList
 from core.metrics import LOCAL_BYTES, NOTICES
-from core.types import UserId, VideoId
+from core.types import UserId
 
 AWAY_SECONDS = 5.0
 DROPS_REMEMBERED = 20_000  # users; about 3 MB
@@ -170,7 +171,7 @@ class LocalLists:
         answer = Answer(
             body=encoded,
             length=str(len(encoded)).encode(),
-            shown=_shown(body),
+            shown=shown(body),
             version=user.version,
             config=user.config,
             edition=before.snapshot.edition,
@@ -213,15 +214,6 @@ class LocalLists:
         if user.size() <= self._most_bytes:
             self._users[user_id] = user
             LOCAL_BYTES.set(self._users.currsize)
-
-
-def _shown(body: UserList) -> Shown:
-    return Shown(
-        recommendation_id=body.metadata.recommendation_id,
-        model_version=body.metadata.model_version,
-        config_version=body.metadata.config_version,
-        entries=tuple((VideoId(item.content_id), item.source) for item in body.recommendations),
-    )
 
 
 def _until(user: _User, moment: Moment) -> datetime:
