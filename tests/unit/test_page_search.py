@@ -4,37 +4,13 @@ import asyncio
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 
 from api.page_search import PageSearch
 from core.errors import Unavailable
-from core.types import Hits
-from storage.memory.index import MemoryIndex, MemorySearch
 from tests.catalogues import DIM, random_vectors
+from tests.counted_search import TEXTS, VIDEOS, Counted
 
 pytestmark = pytest.mark.unit
-VIDEOS, TEXTS = "videos_1", "content_1"
-
-
-class Counted:
-    """A search that remembers what it was asked, and may be away."""
-
-    def __init__(self) -> None:
-        index = MemoryIndex()
-        for seed, collection in enumerate((VIDEOS, TEXTS)):
-            index.create(collection, DIM)
-            names = [f"v{number:03}" for number in range(200)]
-            list(index.insert(collection, names, random_vectors(200, seed=seed)))
-        self.alone = MemorySearch(index)
-        self.asked: list[tuple[str, int, int]] = []
-        self.away = False
-
-    async def search(self, collection: str, vectors: NDArray[np.float32], k: int) -> list[Hits]:
-        self.asked.append((collection, len(vectors), k))
-        await asyncio.sleep(0)
-        if self.away:
-            raise Unavailable("milvus")
-        return await self.alone.search(collection, vectors, k)
 
 
 async def test_what_is_asked_at_once_goes_together_and_each_gets_their_own() -> None:

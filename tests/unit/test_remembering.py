@@ -1,39 +1,16 @@
 """What is like a video is asked for once, and what is remembered is what the index would say."""
 
 import asyncio
-from dataclasses import replace
-from typing import Any
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 
 from api.remembering import KEPT_SECONDS, Remembering
-from core.types import Hits
 from storage.memory.index import MemoryIndex, MemorySearch
 from tests.catalogues import DIM, random_vectors
+from tests.counted_search import TEXTS, VIDEOS, Counted
 
 pytestmark = pytest.mark.unit
-VIDEOS, TEXTS = "videos_1", "content_1"
-
-
-class Counted:
-    """A search that remembers what it was asked; `without` is who stands in for it."""
-
-    def __init__(self) -> None:
-        index = MemoryIndex()
-        for seed, collection in enumerate((VIDEOS, TEXTS)):
-            index.create(collection, DIM)
-            names = [f"v{number:03}" for number in range(200)]
-            list(index.insert(collection, names, random_vectors(200, seed=seed)))
-        self.alone = MemorySearch(index)
-        self.asked: list[tuple[str, int, int]] = []
-        self.without: str | None = None
-
-    async def search(self, collection: str, vectors: NDArray[np.float32], k: int) -> list[Hits]:
-        self.asked.append((collection, len(vectors), k))
-        found = await self.alone.search(collection, vectors, k)
-        return [replace(hits, without=self.without) for hits in found]
 
 
 class Clock:
@@ -125,26 +102,14 @@ async def test_an_empty_index_has_nothing_to_remember() -> None:
         assert hits.ids == ()
 
 
-async def test_what_was_asked_for_before_new_videos_came_is_not_remembered(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    counted = Counted()
-    now, go_on = 1, asyncio.Event()
-    search = Remembering(counted, generation=lambda: now)
-    alone, texts = counted.alone.search, random_vectors(2)
-
-    async def slow(*args: Any) -> list[Hits]:
-        found = await alone(*args)
-        await go_on.wait()
-        return found
-
-    monkeypatch.setattr(counted.alone, "search", slow)
+async def test_what_was_asked_for_before_new_videos_came_is_not_remembered() -> None:
+    counted, segments = Counted(), [1]
+    search = Remembering(counted, generation=lambda: tuple(segments))
+    texts = random_vectors(2)
     late = asyncio.create_task(search.search(TEXTS, texts[:1], 10))
-    await asyncio.sleep(0)
-    monkeypatch.undo()
-    now = 2
+    await asyncio.sleep(0)  # it has asked, and waits
+    segments.append(2)
     await search.search(TEXTS, texts[1:], 10)  # the first who knows of the new ones
-    go_on.set()
     await late
     await search.search(TEXTS, texts, 10)
     assert [vectors for _, vectors, _ in counted.asked] == [1, 1, 1]
