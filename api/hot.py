@@ -1,18 +1,17 @@
 """The thin path: finished answers of users' own lists, sent without entering the framework.
 
-It stands before all else and answers only what it is sure of: a token that was checked lately, a
-role that allows it, a finished answer that still holds, and one left of the caller's limit.
-Whatever else comes goes on untouched to the handlers, which are the contract; what is sent here
-is what they have sent before.
+It stands before the framework and answers only what it is sure of: a token that was checked
+lately, a role that allows it, a finished answer that still holds, and one left of the caller's
+limit. Whatever else comes goes on untouched to the handlers, which are the contract; what is sent
+here is what they have sent before.
 """
 
+from collections.abc import Collection
 from time import perf_counter
 from typing import Any
 
-from litestar.enums import ScopeType
-from litestar.middleware import ASGIMiddleware
 from litestar.response.base import ASGIResponse
-from litestar.types import ASGIApp, HTTPResponseStartEvent, Receive, Scope, Send
+from litestar.types import HTTPResponseStartEvent, Scope, Send
 
 from api.answers import Asked
 from api.auth import Principal, TokenVerifier
@@ -20,7 +19,7 @@ from api.cursors import START
 from api.guards import RULES
 from api.limit_account import Header, Verdict
 from api.local_lists import Answer
-from api.observing import Observing, begin, observed_elsewhere, write
+from api.observing import Observing, write
 from api.request_id import request_id
 from api.routes.common import encode
 from api.services import Services
@@ -30,22 +29,25 @@ from core.types import UserId
 
 _RULE = RULES["lists"]
 _JSON: Header = (b"content-type", b"application/json")
+_RECS, _USERS, _LISTS = "/recs/", "/users/", "/recommendations"
 _PERSONAL = b"type=personalized"
 _LIMITS = {b"limit=%d" % limit: limit for limit in range(1, 101)}
+_BY_RECS, _BY_USERS = "/recs/{user_id}", "/users/{user_id}/recommendations"
 _ROUTES: dict[str, dict[bytes, int]] = {
-    "/recs/{user_id}": {
+    _BY_RECS: {
         b"": 10,
         _PERSONAL: 10,
         **_LIMITS,
         **{query + b"&" + _PERSONAL: limit for query, limit in _LIMITS.items()},
         **{_PERSONAL + b"&" + query: limit for query, limit in _LIMITS.items()},
     },
-    "/users/{user_id}/recommendations": {b"": 10, **_LIMITS},
+    _BY_USERS: {b"": 10, **_LIMITS},
 }
 """The routes that have finished answers; which queries ask for one, and of how many videos."""
-_NO_QUERIES: dict[bytes, int] = {}
 _SECONDS = {route: REQUEST_SECONDS.labels(route, "200") for route in _ROUTES}
 _LOCAL = LISTS.labels("local")
+
+_Found = tuple[Answer, Principal, str]
 
 
 async def answered(services: Services, asked: Asked, *, must_exist: bool = False) -> ASGIResponse:
@@ -58,27 +60,36 @@ async def answered(services: Services, asked: Asked, *, must_exist: bool = False
     return ASGIResponse(body=encoded, media_type="application/json")
 
 
-class HotPath(ASGIMiddleware):
+class HotPath:
     """Answers from what this process keeps; `services` are there while the application runs."""
 
-    scopes = (ScopeType.HTTP,)
+    def __init__(
+        self, verifier: TokenVerifier, observing: Observing, not_users: Collection[str]
+    ) -> None:
+        """Make one.
 
-    def __init__(self, verifier: TokenVerifier, observing: Observing) -> None:
+        Args:
+            verifier: of tokens.
+            observing: says which answers get a line in the log.
+            not_users: what follows `/recs/` in the paths of other routes.
+        """
         self.services: Services | None = None
         self._verifier = verifier
         self._observing = observing
+        self._not_users = frozenset(not_users)
 
-    async def handle(self, scope: Scope, receive: Receive, send: Send, next_app: ASGIApp) -> None:
-        """Answer, or pass the request on."""
-        began = perf_counter()
-        found = self._found(scope)
-        verdict = await self._counted(scope, *found) if found else None
-        if found is None or verdict is None:
-            begin(scope, began)
-            await next_app(scope, receive, send)
-            return
-        answer, principal = found
-        observed_elsewhere(scope)
+    async def sends(self, scope: Any, send: Send, began: float) -> bool:  # noqa: ANN401
+        """Answer if that is surely right; else whoever calls goes on as if nothing had been."""
+        services = self.services
+        found = self._found(scope, services) if services is not None else None
+        if services is None or found is None:
+            return False
+        verdict = services.limiter.take(found[1])
+        if verdict is None:
+            verdict = await self._lent(scope, services, found)
+        if verdict is None:
+            return False
+        answer, _, route = found
         start: HTTPResponseStartEvent = {
             "type": "http.response.start",
             "status": 200,
@@ -91,51 +102,61 @@ class HotPath(ASGIMiddleware):
         }
         await send(start)
         await send({"type": "http.response.body", "body": answer.body, "more_body": False})
-        self._count(scope, answer, principal, perf_counter() - began)
+        services.impressions.count(answer.shown)
+        seconds = perf_counter() - began
+        _SECONDS[route].observe(seconds)
+        _LOCAL.inc()
+        if self._observing.sampled():
+            _log(scope, found, seconds)
+        return True
 
-    async def _counted(self, scope: Any, answer: Answer, principal: Principal) -> Verdict | None:  # noqa: ANN401
-        """An answer of the caller's limit; None: let the handlers decide, who count it only once.
-
-        Waiting for the ledger here spares the framework's time, but what was found may be gone
-        by then.
-        """
-        if self.services is None:
+    def _found(self, scope: Any, services: Services) -> _Found | None:  # noqa: ANN401
+        """The finished answer, who may have it, and by which route; None: let the handlers say."""
+        route, user_id = _route(scope["path"])
+        limit = _ROUTES[route].get(scope["query_string"]) if route else None
+        if limit is None or scope["method"] != "GET":
             return None
-        limiter = self.services.limiter
-        if (verdict := limiter.take(principal)) is not None:
-            return verdict
-        try:
-            verdict = await limiter.count(principal, scope["state"])
-        except RateLimited:
-            return None
-        return verdict if self._found(scope) == (answer, principal) else None
-
-    def _found(self, scope: Any) -> tuple[Answer, Principal] | None:  # noqa: ANN401
-        """The finished answer, and who may have it; None: let the handlers decide."""
-        limit = _ROUTES.get(scope["path_template"], _NO_QUERIES).get(scope["query_string"])
-        services = self.services
-        if limit is None or services is None or scope["method"] != "GET":
-            return None
-        user_id = scope["path_params"]["user_id"]
-        answer = services.local.answer(UserId(user_id), limit)
+        answer = services.local.answer(user_id, limit)
         if answer is None or not answer.holds(services.moment()):
+            return None
+        if route == _BY_RECS and user_id in self._not_users:
             return None
         token = _token(scope)
         principal = self._verifier.known(token) if token else None
         if principal is None or not _RULE.allows(principal, user_id):
             return None
-        return answer, principal
+        return answer, principal, route
 
-    def _count(self, scope: Scope, answer: Answer, principal: Principal, seconds: float) -> None:
-        if self.services is not None:
-            self.services.impressions.count(answer.shown)
-        _SECONDS[scope["path_template"]].observe(seconds)
-        _LOCAL.inc()
-        if self._observing.sampled():
-            shown = answer.shown
-            write(
-                scope, 200, seconds, principal.sub, cache="local", model_version=shown.model_version
-            )
+    async def _lent(self, scope: Any, services: Services, found: _Found) -> Verdict | None:  # noqa: ANN401
+        """An answer of the caller's limit, which the ledger has to be asked for.
+
+        Waiting for it here spares the framework's time, but what was found may be gone by then:
+        the handlers go on, and count the answer only once.
+        """
+        try:
+            verdict = await services.limiter.count(found[1], scope["state"])
+        except RateLimited:
+            return None
+        return verdict if self._found(scope, services) == found else None
+
+
+def _route(path: str) -> tuple[str, UserId]:
+    """The route's template, empty for others than ours, and whose list is asked for.
+
+    An id that no user can have, with a slash for one, has no finished answer either.
+    """
+    if path.startswith(_RECS):
+        return _BY_RECS, UserId(path[len(_RECS) :])
+    if path.startswith(_USERS) and path.endswith(_LISTS):
+        return _BY_USERS, UserId(path[len(_USERS) : -len(_LISTS)])
+    return "", UserId("")
+
+
+def _log(scope: Scope, found: _Found, seconds: float) -> None:
+    answer, principal, route = found
+    scope["path_template"], scope["path_params"] = route, {"user_id": _route(scope["path"])[1]}
+    version = answer.shown.model_version
+    write(scope, 200, seconds, principal.sub, cache="local", model_version=version)
 
 
 def _token(scope: Scope) -> str | None:

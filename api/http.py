@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from time import perf_counter
 from typing import Any
 
 from litestar import Litestar, Request
@@ -14,7 +15,7 @@ from api.auth import Principal, TokenVerifier
 from api.guards import caller
 from api.hot import HotPath
 from api.limits import send_limit
-from api.observing import Observing, is_observed
+from api.observing import Observing, begin
 from api.problems import on_fault, on_http_error, on_our_error
 from api.request_id import send_request_id
 from api.routes import (
@@ -77,10 +78,9 @@ def application(
         shows_metrics: whether /metrics is a route of it.
     """
     observing = Observing(access_log_sample)
-    hot = HotPath(verifier, observing)
 
     async def finish(message: Message, scope: Scope) -> None:
-        if message["type"] == "http.response.start" and not is_observed(scope):
+        if message["type"] == "http.response.start":
             await send_request_id(message, scope)
             await send_limit(message, scope)
             observing.begins(scope, message["status"])
@@ -92,7 +92,7 @@ def application(
             yield
             hot.services = None
 
-    app = Litestar(
+    app = _Application(
         route_handlers=[
             *_ROUTES,
             *(metrics.HANDLERS if shows_metrics else ()),
@@ -104,7 +104,6 @@ def application(
             "caller": Provide(_caller, sync_to_thread=False),
         },
         before_request=only_what_is_read,
-        middleware=[hot],
         before_send=[finish],
         exception_handlers={
             UpnextError: on_our_error,
@@ -116,7 +115,30 @@ def application(
         logging_config=None,
     )
     app.state.verifier = verifier
+    hot = app.hot = HotPath(verifier, observing, _after(app, "/recs/"))
     return app
+
+
+class _Application(Litestar):
+    """The framework behind the thin path."""
+
+    hot: HotPath
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:  # noqa: ANN401 - as there
+        """Answer one request, or live from startup to shutdown."""
+        if scope["type"] == "http":
+            began = perf_counter()
+            scope.setdefault("state", {})
+            if await self.hot.sends(scope, send, began):
+                return
+            begin(scope, began)
+        await super().__call__(scope, receive, send)
+
+
+def _after(app: Litestar, prefix: str) -> set[str]:
+    """What follows the prefix in the paths of routes that name no parameter."""
+    paths = (route.path for route in app.routes if "{" not in route.path)
+    return {path.removeprefix(prefix) for path in paths if path.startswith(prefix)}
 
 
 def _services(request: Request[Any, Any, Any]) -> Services:

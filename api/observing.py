@@ -15,7 +15,6 @@ from api.request_id import request_id
 from core.metrics import LIMITED, REQUEST_SECONDS
 
 _BEGAN = "began"
-_OBSERVED = "observed"
 _OK, _TOO_MANY = 200, 429
 
 log = structlog.get_logger("upnext.access")
@@ -25,16 +24,6 @@ def begin(scope: Scope, at: float) -> None:
     """A request begins; `at` is of `perf_counter`."""
     scope["state"][_BEGAN] = at
     clear_contextvars()
-
-
-def observed_elsewhere(scope: Scope) -> None:
-    """The answer of this request needs nothing more."""
-    scope["state"][_OBSERVED] = True
-
-
-def is_observed(scope: Scope) -> bool:
-    """Whether the answer has begun."""
-    return _OBSERVED in scope["state"]
 
 
 class Observing:
@@ -49,10 +38,7 @@ class Observing:
 
     def begins(self, scope: Scope, status: int) -> None:
         """The answer begins."""
-        observed_elsewhere(scope)
-        began = scope["state"].get(_BEGAN)
-        # An answer that no route gave took no time worth measuring.
-        seconds = 0.0 if began is None else perf_counter() - began
+        seconds = perf_counter() - scope["state"][_BEGAN]
         route = scope.get("path_template", "none")
         REQUEST_SECONDS.labels(route, str(status)).observe(seconds)
         caller = scope["state"].get("caller")
