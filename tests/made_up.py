@@ -88,7 +88,7 @@ def train(
     )
     reach("publish")
     with (
-        publisher(settings, model.id) as dead,
+        publisher(settings, model.id, token) as dead,
         closing(writer or MilvusWriter.of(settings)) as index,
     ):
         publish(index, _publication(model.version, revision, made), dead, _ignore)

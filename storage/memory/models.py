@@ -136,10 +136,10 @@ class MemoryModels:
         row.model = replace(row.model, **values)
         return row.model
 
-    async def mark_published(self, model_id: str) -> None:
+    async def mark_published(self, model_id: str, token: UUID) -> None:
         """Record that a run's collections are whole: from now on they are not `leftovers`."""
         row = self._row(model_id)
-        check_running(model_id, row.model.status, same_attempt=True)
+        check_running(model_id, row.model.status, same_attempt=row.token == token)
         row.published = True
 
     async def leftovers(self, model_id: str) -> list[Model]:

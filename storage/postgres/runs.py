@@ -183,7 +183,7 @@ class PostgresRuns:
                 await _tell(connection, model)
             return model
 
-    async def mark_published(self, model_id: str) -> None:
+    async def mark_published(self, model_id: str, token: UUID) -> None:
         """Record that a run's collections are whole: from now on they are not `leftovers`.
 
         For the holder of `storage.postgres.publishing.publishing`, before letting it go.
@@ -195,7 +195,7 @@ class PostgresRuns:
         """
         async with transaction(self._engine) as connection:
             row = await locked(connection, model_id)
-            check_running(model_id, row.status, same_attempt=True)
+            check_running(model_id, row.status, same_attempt=row.attempt == token)
             await connection.execute(
                 update(models).where(models.c.id == model_id).values(published_at=self._clock())
             )

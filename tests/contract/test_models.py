@@ -328,7 +328,7 @@ async def test_leftovers_are_runs_that_ended_without_a_version_or_have_not_publi
     assert [model.id for model in await models.leftovers(mine.id)] == [dead.id, running.id]
 
     # What has published waits only for its row to say so.
-    await models.mark_published(running.id)
+    await models.mark_published(running.id, token)
     assert [model.id for model in await models.leftovers(mine.id)] == [dead.id]
     await models.update(running.id, token, status="failed")
     assert [model.id for model in await models.leftovers(mine.id)] == [dead.id, running.id]
@@ -342,6 +342,9 @@ async def test_leftovers_are_runs_that_ended_without_a_version_or_have_not_publi
 async def test_a_run_that_was_given_up_cannot_say_that_it_has_published(models: Registry) -> None:
     dead = await failed(models)
     with pytest.raises(Conflict, match="has ended"):
-        await models.mark_published(dead.id)
+        await models.mark_published(dead.id, uuid4())
+    running, _ = await models.create("als", {})
+    with pytest.raises(Conflict, match="Another attempt"):
+        await models.mark_published(running.id, uuid4())
     with pytest.raises(ModelNotFound):
-        await models.mark_published("none")
+        await models.mark_published("none", uuid4())

@@ -2,6 +2,7 @@
 
 from datetime import datetime
 from typing import Any
+from uuid import UUID
 
 import msgspec
 
@@ -9,9 +10,10 @@ from core.types import DataSpan, ModelStatus, ModelType, Progress
 
 
 class Request(msgspec.Struct, frozen=True, kw_only=True):
-    """One run; `parent` is the process whose end ends this one."""
+    """One run; `parent` is the process whose end ends this one, `attempt` the run's token."""
 
     model_id: str
+    attempt: UUID
     model_type: ModelType
     version: str
     parent: int

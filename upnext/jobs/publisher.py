@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
+from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
@@ -17,8 +18,10 @@ Lock = Callable[[AsyncEngine], AbstractAsyncContextManager[None]]
 
 
 @contextmanager
-def publisher(settings: Settings, model_id: str) -> Iterator[list[str]]:
+def publisher(settings: Settings, model_id: str, attempt: UUID) -> Iterator[list[str]]:
     """Be the one process that publishes, for this run; a block that ends well has published.
+
+    An attempt at the run that was given up never gets there: another may have published by now.
 
     Waits for its turn, not for ever (`storage.postgres.publishing.TURN_SECONDS`).
 
@@ -33,9 +36,10 @@ def publisher(settings: Settings, model_id: str) -> Iterator[list[str]]:
         Unavailable: PostgreSQL did not answer.
     """
     with _held(settings, publishing) as (runner, registry):
+        runner.run(registry.update(model_id, attempt))
         yield [model.version for model in runner.run(registry.leftovers(model_id))]
         # Before the lock is let go: a run that has not published is what others clean up.
-        runner.run(registry.mark_published(model_id))
+        runner.run(registry.mark_published(model_id, attempt))
 
 
 @contextmanager

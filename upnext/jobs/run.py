@@ -64,7 +64,7 @@ def run(settings: Settings, request: Request, report: Callable[[Report], None]) 
         created_at=utc_now(),
     )
     made = _publication(request.version, fitted, data, settings.state_recent)
-    _publish(settings, request.model_id, made, tell)
+    _publish(settings, request, made, tell)
     return Outcome(data.span(), recipe.params, fitted.metrics, uri)
 
 
@@ -101,11 +101,14 @@ def _publication(version: str, fitted: Fitted, data: Data, recent: int) -> Publi
     )
 
 
-def _publish(settings: Settings, model_id: str, what: Publication, tell: Tell) -> None:
+def _publish(settings: Settings, request: Request, what: Publication, tell: Tell) -> None:
     tell("publishing", "publishing", 0.0, "waiting until no other run publishes")
-    with publisher(settings, model_id) as dead, closing(MilvusWriter.of(settings)) as writer:
+    with (
+        publisher(settings, request.model_id, request.attempt) as dead,
+        closing(MilvusWriter.of(settings)) as writer,
+    ):
         store = artifact_store(settings.artifacts_url or "")
-        users = without_erased(settings, store, model_id, what.users)
+        users = without_erased(settings, store, request.model_id, what.users)
         publish(
             writer,
             replace(what, users=users),

@@ -64,7 +64,7 @@ async def train(
         registry = PostgresModels(engine, utc_now)
         await fail_orphans(registry)
         model, token = await registry.create(model_type, params(start, end))
-        request = _request(model, start, end)
+        request = _request(model, token, start, end)
         return await _Run(registry, model, token, on_progress).through(settings, request)
 
 
@@ -85,7 +85,7 @@ async def train_queued(settings: Settings, model_id: str) -> None:
             return
         model, token = claimed
         run = _Run(registry, model, token, lambda _progress: None, stays_queued=True)
-        model = await run.through(settings, _request(model, span.start, span.end))
+        model = await run.through(settings, _request(model, token, span.start, span.end))
     log.info("a queued run has ended", model=model.id, status=model.status, error=model.error)
     if model.status == "ready":
         await _promote_first(settings, model)
@@ -105,9 +105,10 @@ async def _promote_first(settings: Settings, model: Model) -> None:
         log.warning("the first model was not made live", model=model.id, reason=str(error))
 
 
-def _request(model: Model, start: datetime | None, end: datetime | None) -> Request:
+def _request(model: Model, token: UUID, start: datetime | None, end: datetime | None) -> Request:
     return Request(
         model_id=model.id,
+        attempt=token,
         model_type=model.model_type,
         version=model.version,
         parent=os.getpid(),
