@@ -76,7 +76,7 @@ def test_models_are_trained_cancelled_and_survive_their_worker(
     with Working(serving, tmp_path / "first.log") as worker:
         eventually(lambda: trainers(worker), seconds=30)
         [child] = trainers(worker)
-        reached(client, waiting, "training")
+        reached(client, waiting, "training", "evaluating", "publishing")
         worker.kill()
         eventually(lambda: not child.is_running(), seconds=10)
 
