@@ -83,7 +83,7 @@ class Memory:
             now=utc_now(),
             loaded=self.follower.loaded.is_set(),
             live_missing=self.live.missing,
-            earlier=self.live.earlier(),
+            earlier=self.live.earlier,
         )
 
     async def settle(self) -> None:

@@ -25,6 +25,7 @@ from api.routes.common import encode
 from api.services import Services
 from core.errors import RateLimited
 from core.metrics import LISTS, REQUEST_SECONDS
+from core.tally import Tally
 from core.types import UserId
 
 _RULE = RULES["lists"]
@@ -44,8 +45,9 @@ _ROUTES: dict[str, dict[bytes, int]] = {
     _BY_USERS: {b"": 10, **_LIMITS},
 }
 """The routes that have finished answers; which queries ask for one, and of how many videos."""
-_SECONDS = {route: REQUEST_SECONDS.labels(route, "200") for route in _ROUTES}
-_LOCAL = LISTS.labels("local")
+_TALLIES = {
+    route: Tally(REQUEST_SECONDS.labels(route, "200"), LISTS.labels("local")) for route in _ROUTES
+}
 
 _Found = tuple[Answer, Principal, str]
 
@@ -78,6 +80,12 @@ class HotPath:
         self._observing = observing
         self._not_users = frozenset(not_users)
 
+    def close(self) -> None:
+        """The application ends: answer nothing any more, and count what was."""
+        self.services = None
+        for tally in _TALLIES.values():
+            tally.hand_over()
+
     async def sends(self, scope: Any, send: Send, began: float) -> bool:  # noqa: ANN401
         """Answer if that is surely right; else whoever calls goes on as if nothing had been."""
         services = self.services
@@ -104,8 +112,7 @@ class HotPath:
         await send({"type": "http.response.body", "body": answer.body, "more_body": False})
         services.impressions.count(answer.shown)
         seconds = perf_counter() - began
-        _SECONDS[route].observe(seconds)
-        _LOCAL.inc()
+        _TALLIES[route].observe(seconds)
         if self._observing.sampled():
             _log(scope, found, seconds)
         return True

@@ -90,7 +90,7 @@ def application(
         async with compose() as services:
             app.state.services = hot.services = services
             yield
-            hot.services = None
+            hot.close()
 
     app = _Application(
         route_handlers=[

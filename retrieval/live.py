@@ -16,21 +16,18 @@ class LiveModel:
 
     `current` answers: the live version, or while that cannot be opened the one that was live
     before; None before the first. `missing` is the dependency for want of which the live version
-    is not open, None when it is.
+    is not open, None when it is. `earlier` are the open versions that do not answer.
     """
 
     def __init__(self, current: LiveHandle | None = None) -> None:
         self.current = current
         self.missing: str | None = None
+        self.earlier: tuple[LiveHandle, ...] = ()
         self._open = {} if current is None else {current.version: current}
 
     def open_versions(self) -> list[LiveHandle]:
         """What can be searched in this process, the live version first."""
         return sorted(self._open.values(), key=lambda version: version is not self.current)
-
-    def earlier(self) -> tuple[LiveHandle, ...]:
-        """The open versions that do not answer."""
-        return tuple(version for version in self._open.values() if version is not self.current)
 
     def get(self, version: str) -> LiveHandle | None:
         """The open version of that name."""
@@ -41,6 +38,7 @@ class LiveModel:
         self._open = {**self._open, handle.version: handle}
         if self.current is not None and self.current.version == handle.version:
             self.current = handle
+        self._sort()
 
     def keep(self, versions: Collection[str]) -> bool:
         """Let go of all but these and the one that answers; whether there were others."""
@@ -52,6 +50,7 @@ class LiveModel:
         }
         fewer = len(kept) < len(self._open)
         self._open = kept
+        self._sort()
         return fewer
 
     def swap(self, handle: LiveHandle | None) -> None:
@@ -60,6 +59,11 @@ class LiveModel:
             self._open = {**self._open, handle.version: handle}
         self.current = handle
         self.missing = None
+        self._sort()
+
+    def _sort(self) -> None:
+        """Kept, and not made for each request."""
+        self.earlier = tuple(one for one in self._open.values() if one is not self.current)
 
 
 class LiveConfig:

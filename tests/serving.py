@@ -232,7 +232,7 @@ class World:
             now=self.now,
             loaded=self.loaded,
             live_missing=self.live.missing,
-            earlier=self.live.earlier(),
+            earlier=self.live.earlier,
         )
 
     def _recommender(self) -> Recommender:

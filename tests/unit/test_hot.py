@@ -15,6 +15,7 @@ from api.http import application
 from core.metrics import LISTS
 from core.types import RankingConfig
 from tests.asking import ADMIN, SECRET, bearer, problem
+from tests.polling import eventually
 from tests.serving import NAMES, World
 
 pytestmark = pytest.mark.unit
@@ -177,5 +178,5 @@ def test_finished_answers_are_counted(client: Client, world: World) -> None:
     warm(client, "/recs/ann")
     before, shown = counted(), sum(world.impressions._served.values())
     client.get("/recs/ann", headers=ANN)
-    assert counted() == before + 1
+    eventually(lambda: counted() == before + 1)
     assert sum(world.impressions._served.values()) == shown + 1
