@@ -45,6 +45,7 @@ bench: $(VENV)/.bench  ## Measure the service: starts one, loads it, prints figu
 	@$(BIN)/python -m bench
 	@$(BIN)/python -m bench.uncached
 	@$(BIN)/python -m bench.hot
+	@$(BIN)/python -m bench.memory
 
 lock: $(VENV)/.dev  ## Renew requirements.lock from pyproject.toml
 	@echo 'torch==2.13.0' > $(VENV)/torch.txt  # the release whose CPU build the lock is tried with
