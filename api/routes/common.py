@@ -31,6 +31,4 @@ encode = msgspec.json.Encoder().encode
 
 def json(body: msgspec.Struct, status: int = 200) -> ASGIResponse:
     """The body, encoded once and sent as it is."""
-    return ASGIResponse(
-        body=encode(body), status_code=status, media_type="application/json"
-    )
+    return ASGIResponse(body=encode(body), status_code=status, media_type="application/json")
