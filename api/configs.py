@@ -39,8 +39,8 @@ class ConfigStore(Protocol):
         ...
 
 
-class WeightsBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Weights of the blend, each 0 to 1; at least one is above 0."""
+class ConfigWeights(msgspec.Struct, frozen=True, kw_only=True):
+    """Weights of the blend, each 0 to 1."""
 
     similarity: Share
     popularity: Share
@@ -49,8 +49,12 @@ class WeightsBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     exploration: Share
 
 
-class _Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    weights: WeightsBody | msgspec.UnsetType = msgspec.UNSET
+class WeightsBody(ConfigWeights, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Weights of the blend, each 0 to 1; at least one is above 0."""
+
+
+class _Config(msgspec.Struct, frozen=True, kw_only=True):
+    weights: ConfigWeights | msgspec.UnsetType = msgspec.UNSET
     preset: Literal["model", "seed"] | msgspec.UnsetType = msgspec.UNSET
     diversity: Share = _DEFAULT.diversity
     creator_cap: Annotated[int, msgspec.Meta(ge=1, le=MOST_OF_A_CREATOR)] = _DEFAULT.creator_cap
@@ -71,10 +75,11 @@ class ConfigBody(_Config, frozen=True, kw_only=True, forbid_unknown_fields=True)
     `version` may be that of If-Match, as GET gave it.
     """
 
+    weights: WeightsBody | msgspec.UnsetType = msgspec.UNSET
     version: int | msgspec.UnsetType = msgspec.UNSET
 
 
-class ConfigVersion(_Config, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class ConfigVersion(_Config, frozen=True, kw_only=True):
     """A version of the configuration, with `weights` or `preset`."""
 
     version: int
@@ -163,4 +168,4 @@ def shown(config: RankingConfig) -> ConfigVersion:
     if weights is None:
         return ConfigVersion(**fields)
     del fields["preset"]
-    return ConfigVersion(weights=WeightsBody(**msgspec.structs.asdict(weights)), **fields)
+    return ConfigVersion(weights=ConfigWeights(**msgspec.structs.asdict(weights)), **fields)
