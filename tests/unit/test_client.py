@@ -125,6 +125,14 @@ def test_a_configuration_names_the_one_it_replaces() -> None:
     assert json.loads(service.asked[0].content)["preset"] == "seed"
 
 
+def test_a_configuration_may_have_more_than_this_client_knows() -> None:
+    weights = dict.fromkeys(("similarity", "popularity", "genre", "recency", "exploration"), 0.2)
+    newer = {"version": 4, "weights": {**weights, "mood": 0.1}, "warmth": 3}
+    assert Service(answer(newer)).send(calls.config()).version == 4
+    [version] = Service(answer({"versions": [newer]})).send(calls.configs()).versions
+    assert version.weights.similarity == 0.2
+
+
 @BOTH
 @pytest.mark.parametrize("first", [refused(429, "rate_limited"), refused(503, "unavailable")])
 def test_what_may_be_repeated_is_tried_again(kind: type[Service], first: httpx.Response) -> None:
@@ -213,6 +221,23 @@ def test_an_answer_of_something_else_is_told_apart_too() -> None:
         Service(httpx.Response(502, text="<html>")).send(calls.models())
     with pytest.raises(problems.Unavailable):
         Service(httpx.Response(503, text="")).send(calls.models(), Patience(attempts=1))
+
+
+@pytest.mark.parametrize("body", [b"<html>", b"{}", b'{"id": "\xff"}'])
+def test_a_good_answer_that_cannot_be_read_is_told_apart_too(body: bytes) -> None:
+    service = Service(httpx.Response(200, content=body))
+    with pytest.raises(problems.Unreadable, match="200"):
+        service.send(calls.recommendations("7"))
+    assert len(service.asked) == 1  # what was asked may have been done
+
+
+def test_a_result_that_cannot_be_read_is_told_apart_too() -> None:
+    page = httpx.MockTransport(Service(httpx.Response(200, text="<html>\n")))
+    with (
+        Client("http://service", "t", transport=page) as client,
+        pytest.raises(problems.Unreadable),
+    ):
+        list(client.result("j"))
 
 
 def page(*ids: str, cursor: str | None) -> httpx.Response:

@@ -7,7 +7,7 @@ from typing import Any, Generic, Literal, TypeVar
 import httpx
 import msgspec
 
-from upnext.client.problems import refusal
+from upnext.client.problems import reading, refusal
 
 T = TypeVar("T")
 Method = Literal["GET", "POST", "PUT", "DELETE"]
@@ -81,14 +81,16 @@ def exchange(call: Call[T], patience: Patience) -> Generator[float, Outcome, T]:
     """Yields the seconds to wait before each attempt, is sent its outcome, returns the answer.
 
     Raises:
-        Refused: the answer is not a good one, after the last attempt that is worth it.
+        Refused: the answer is not a good one, after the last attempt that is worth it;
+            `Unreadable` at once, as what was asked may have been done.
         httpx.TransportError: there was no answer.
     """
     pause = 0.0
     for attempt in range(patience.attempts):
         outcome = yield pause
         if isinstance(outcome, httpx.Response) and outcome.status_code < _REFUSED:
-            return call.decode(outcome)
+            with reading(outcome):
+                return call.decode(outcome)
         pause = patience.first_pause * 2**attempt
         error: Exception
         if isinstance(outcome, httpx.Response):

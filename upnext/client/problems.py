@@ -14,8 +14,12 @@ Refused
 ├── UnsupportedMediaType  415
 ├── RateLimited           429  `retry_after` seconds on there are more answers
 ├── Unavailable           503  as above
+├── Unreadable            an answer below 400 that is not what the contract says
 └── Fault                 any other answer of 500 or more
 """
+
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import httpx
 import msgspec
@@ -102,6 +106,10 @@ class Unavailable(Refused):
     """Something the service needs does not answer; trying again helps."""
 
 
+class Unreadable(Refused):
+    """An answer came that the service does not give; it may have done what was asked."""
+
+
 class Fault(Refused):
     """The service, or something before it, failed."""
 
@@ -132,6 +140,17 @@ def refusal(answer: httpx.Response) -> Refused:
     if kind is None:
         kind = Fault if answer.status_code >= _FAULTS else Refused
     return kind(problem, _seconds(answer.headers.get("retry-after", "")))
+
+
+@contextmanager
+def reading(answer: httpx.Response) -> Iterator[None]:
+    """Decode an answer below 400 in the block. Raises `Unreadable`: it is a proxy's page."""
+    try:
+        yield
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        detail = f"The body is not what the contract says: {error}"
+        problem = Problem(status=answer.status_code, title=answer.reason_phrase, detail=detail)
+        raise Unreadable(problem) from error
 
 
 def _problem(answer: httpx.Response) -> Problem:

@@ -14,7 +14,7 @@ from api.schemas_jobs import JobBody
 from upnext.client import calls
 from upnext.client.call import Call, Outcome, Patience, encoded, exchange
 from upnext.client.calls import JobLine
-from upnext.client.problems import refusal
+from upnext.client.problems import reading, refusal
 
 T = TypeVar("T")
 DEFAULT_TIMEOUT = 10.0
@@ -124,7 +124,7 @@ class Client:
                 answer.read()
                 raise refusal(answer)
             for line in answer.iter_lines():
-                yield msgspec.json.decode(line, type=JobLine)
+                yield _line(answer, line)
 
     def _try(self, call: Call[Any]) -> Outcome:
         lines = None if call.lines is None else _blocks(call.lines)
@@ -214,7 +214,7 @@ class AsyncClient:
                 await answer.aread()
                 raise refusal(answer)
             async for line in answer.aiter_lines():
-                yield msgspec.json.decode(line, type=JobLine)
+                yield _line(answer, line)
 
     async def _try(self, call: Call[Any]) -> Outcome:
         lines = None if call.lines is None else _ablocks(call.lines)
@@ -234,6 +234,11 @@ class AsyncClient:
         if isawaitable(token):
             token = await token
         return {"Authorization": f"Bearer {token}"}
+
+
+def _line(answer: httpx.Response, line: str) -> JobLine:
+    with reading(answer):
+        return msgspec.json.decode(line, type=JobLine)
 
 
 def _headers(call: Call[Any], own: dict[str, str]) -> dict[str, str]:
