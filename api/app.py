@@ -38,6 +38,7 @@ from api.services import Services
 from api.states import States
 from api.stats import Statistics
 from api.training import Training
+from api.trusted_cache import TrustedCache
 from api.warming import Warming
 from api.watching import Watching
 from core import logging
@@ -235,8 +236,9 @@ def _services(
     limiter: Limiter,
     local: LocalLists,
 ) -> Services:
-    lists = ListCache(stores.cache)
-    states = States(store=stores.states, cache=stores.cache, recent=settings.state_recent)
+    cache = TrustedCache(stores.cache, forgetting.owes)
+    lists = ListCache(cache)
+    states = States(store=stores.states, cache=cache, recent=settings.state_recent)
     maker = maker_over(search, deadline_seconds=settings.milvus_timeout_seconds)
     admission = Admission(settings.computations)
     return Services(
@@ -260,7 +262,10 @@ def _services(
             connections=max(1, settings.postgres_pool_size // 2),
         ),
         watching=Watching(
-            interactions=stores.interactions, videos=stores.videos, forgetting=forgetting
+            interactions=stores.interactions,
+            videos=stores.videos,
+            forgetting=forgetting,
+            states=states,
         ),
         catalogue=VideoCatalogue(stores.videos, moment=memory.moment),
         configs=Configs(stores.configs),

@@ -38,6 +38,10 @@ class Forgetting:
         self._pause_seconds = pause_seconds
         self._owed: dict[UserId, int] = {}
 
+    def owes(self, user_id: UserId) -> bool:
+        """Whether the cache may still have what is older than this user's history."""
+        return user_id in self._owed
+
     async def forget(self, revisions: Mapping[UserId, int]) -> None:
         """Drop these users' states and lists, now or later; never raises `Unavailable`.
 

@@ -67,7 +67,8 @@ class Recommender:
                 _must_exist(asked, found, wanted=must_exist)
                 made = await self._make(asked, found, moment)
         except Overloaded:
-            return await self._hurried(asked, await self._states.kept(asked.user_id), moment)
+            kept = await self._states.kept(asked.user_id)
+            return await self._hurried(asked, kept, moment, must_exist=must_exist)
         return self._answer(asked, answers.made_now(made, found, moment, asked.walk), moment)
 
     async def similar(
@@ -91,7 +92,7 @@ class Recommender:
                 found = NOBODY if for_user is None else await self._states.find(for_user)
                 made = await self._like(video_id, found.state, filters, moment)
         except Overloaded:
-            found = NOBODY if for_user is None else await self._states.kept(for_user)
+            found = NOBODY if for_user is None else await self._states.hurried(for_user)
             others = structs.replace(filters, exclude=filters.exclude | {video_id})
             made = await self._maker.listing("popular", found.state, moment, filters=others)
             made = replace(made, left_out=made.left_out | {OVERLOAD})
@@ -116,7 +117,7 @@ class Recommender:
                 made = self._maker.ordered(user_id, found.state, moment, once, explain=explain)
             listed = answers.made_now(made, found, moment)
         except Overloaded:
-            found = await self._states.kept(user_id)
+            found = await self._states.hurried(user_id)
             made = self._maker.by_popularity(found.state, moment, once, explain=explain)
             listed = answers.made_now(made, found, moment).without(OVERLOAD)
         told = unknown if moment.loaded else ()
@@ -132,9 +133,9 @@ class Recommender:
             if listed is not None:
                 return self._answer(asked, listed, moment)
             got = await self._own_lists.make(asked.user_id, moment)
-        _must_exist(asked, got.found, wanted=must_exist)
         if got.made is None:
-            return await self._hurried(asked, got.found, moment)
+            return await self._hurried(asked, got.found, moment, must_exist=must_exist)
+        _must_exist(asked, got.found, wanted=must_exist)
         listed = answers.made_now(got.made, got.found, moment, asked.walk)
         return self._answer(asked, listed, moment)
 
@@ -153,14 +154,18 @@ class Recommender:
             asked.list_type, state, moment, filters=asked.filters, explain=asked.explain
         )
 
-    async def _hurried(self, asked: Asked, found: Found, moment: Moment) -> UserList:
+    async def _hurried(
+        self, asked: Asked, kept: Found, moment: Moment, *, must_exist: bool
+    ) -> UserList:
         """What is there without computing: the list of an earlier version, else the popular one."""
-        if asked.plain and "redis" not in found.missing:
+        if asked.plain and "redis" not in kept.missing:
             for version in moment.earlier:
                 before = replace(moment, live=version)
                 old = await self._kept(asked, before)
                 if old is not None:
                     return self._answer(asked, old.without(OVERLOAD), before)
+        found = await self._states.hurried(asked.user_id, kept)
+        _must_exist(asked, found, wanted=must_exist)
         made = await self._from_memory(asked, found.state, moment)
         listed = answers.made_now(made, found, moment, asked.walk)
         return self._answer(asked, listed.without(OVERLOAD), moment)

@@ -8,6 +8,7 @@ from uuid import UUID, uuid4
 
 from api.forgetting import Forgetting
 from api.ports import InteractionStore
+from api.states import States
 from core.clock import Clock, utc_now
 from core.errors import Conflict, InvalidInput, VideoNotFound
 from core.hashing import event_key
@@ -64,11 +65,13 @@ class Watching:
         interactions: InteractionStore,
         videos: VideoReader,
         forgetting: Forgetting,
+        states: States,
         clock: Clock = utc_now,
     ) -> None:
         self._interactions = interactions
         self._videos = videos
         self._forgetting = forgetting
+        self._states = states
         self._clock = clock
 
     async def record(
@@ -91,6 +94,8 @@ class Watching:
         if counts.erased:
             raise Conflict("This user was erased, for good: nothing is kept of them any more.")
         await self._forgetting.forget(counts.revisions)  # it is committed: nothing may fail now
+        if counts.revisions and not self._forgetting.owes(new.user_id):
+            await self._states.renew(new.user_id)
         if counts.accepted:
             return Recorded(interaction, duplicate=False)
         at = new.occurred_at if isinstance(new, NewWatch) else None

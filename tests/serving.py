@@ -33,6 +33,7 @@ from api.services import Services
 from api.states import States
 from api.stats import Statistics
 from api.training import Training
+from api.trusted_cache import TrustedCache
 from api.watching import Watching
 from core.errors import Conflict, ModelNotFound, Unavailable
 from core.quota import Quota
@@ -208,16 +209,19 @@ class World:
         self.admission = Admission(16)
         self.local = LocalLists(self.local_bytes)
         self.local.follow()
-        self.recommender = self._recommender()
         self.counts = Counts()
         self.limiter = Limiter(
             MemoryLedger("w", self.counts), {"user": Quota("user", self.user_limit)}
         )
         self.forgetting = Forgetting(self.cache, local=self.local)
+        self.trusted = TrustedCache(self.cache, self.forgetting.owes)
+        self.states = States(store=self.history, cache=self.trusted, recent=50)
+        self.recommender = self._recommender()
         self.watching = Watching(
             interactions=self.history,
             videos=self.video_store,
             forgetting=self.forgetting,
+            states=self.states,
             clock=self.clock,
         )
 
@@ -236,8 +240,7 @@ class World:
         )
 
     def _recommender(self) -> Recommender:
-        lists = ListCache(self.cache)
-        states = States(store=self.history, cache=self.cache, recent=50)
+        lists, states = ListCache(self.trusted), self.states
         maker = Maker(
             retriever=Retriever(_sources(self.search), deadline_seconds=5.0),
             similar=SimilarVideos(self.search, deadline_seconds=5.0),

@@ -139,6 +139,31 @@ async def test_with_redis_away_it_is_committed_and_the_lists_are_dropped_later(
     assert before not in [entry.content_id for entry in after.recommendations]
 
 
+async def test_what_redis_could_not_drop_is_not_served_once_it_is_back(world: World) -> None:
+    await world.watched("ann", *NAMES[2:30:3])
+    before = (await world.recommender.recommend(Asked(ANN))).recommendations[0].content_id
+    world.cache.away = True
+    await record(world, video_id=VideoId(before))
+    world.cache.away = False  # its lists and its state of the user are the old ones
+    world.cache.calls.clear()
+    after = await world.recommender.recommend(Asked(ANN, 100))
+    assert before not in [entry.content_id for entry in after.recommendations]
+    assert after.metadata.degraded == ("redis",)
+    await world.forgetting.pay()
+    assert world.cache.calls == ["forget_many"]
+    assert (await world.recommender.recommend(Asked(ANN))).metadata.degraded == ()
+
+
+@pytest.mark.parametrize("store", ["history", "cache"])
+async def test_no_fault_of_renewing_the_state_fails_a_watch(world: World, store: str) -> None:
+    async def broken(*_: Any) -> None:
+        raise RuntimeError
+
+    name = {"history": "state", "cache": "put_state"}[store]
+    setattr(getattr(world, store), name, broken)
+    assert not (await record(world)).duplicate
+
+
 async def test_with_postgres_away_nothing_is_said_to_be_committed(world: World) -> None:
     world.history.away = True
     with pytest.raises(Unavailable):
