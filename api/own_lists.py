@@ -19,6 +19,9 @@ from core.errors import Unavailable
 from core.metrics import LISTS
 from core.types import UserId
 
+STOOD_IN = frozenset({"milvus"})
+"""Left out of a list that is complete all the same: without a stand-in the source is named, too."""
+
 log = structlog.get_logger(__name__)
 
 _OUTCOMES = {name: LISTS.labels(name) for name in ("local", "redis", "stale", "miss")}
@@ -132,15 +135,17 @@ class OwnLists:
     async def _keep(self, found: Found, made: Made, moment: Moment, ticket: int) -> None:
         """Keep a known user's list, unless something was missing from it.
 
-        What is made while Redis is away is kept here alone, and says so.
+        What is made while Redis is away, or while exact search stands in for the index, is kept
+        here alone, and says so.
         """
         state = found.state
-        if state is None or not state.recent or made.left_out or not moment.loaded:
+        if state is None or not state.recent or made.left_out - STOOD_IN or not moment.loaded:
             return
-        if "redis" not in found.missing:
+        without = found.missing | made.left_out
+        if not without:
             await self._lists.put(state.user_id, moment, state.revision, made)
         self._local.put(
-            state.user_id, Entry.of(made, moment), moment, ticket=ticket, without=found.missing
+            state.user_id, Entry.of(made, moment), moment, ticket=ticket, without=without
         )
 
     async def _renew(self, user_id: UserId, moment: Moment) -> None:
