@@ -35,10 +35,14 @@ class MemoryImpressions:
             if minute >= start:
                 found[group][0] += count.lists
                 found[group][1] += count.videos
-        async for page in self._history.stream(start):
-            for row in page:
-                for group in self._followed(row.recommendation_id, row.video_id):
-                    found[group][2] += 1
+        watched = {
+            (row.user_id, row.recommendation_id, row.video_id)
+            async for page in self._history.stream(start)
+            for row in page
+        }
+        for _, recommendation_id, video_id in watched:
+            for group in self._followed(recommendation_id, video_id):
+                found[group][2] += 1
         return [
             Outcome(
                 model_version=group[0],

@@ -62,19 +62,22 @@ SERVED = text(
     FROM impressions WHERE minute >= :start GROUP BY model_version, config_version, source
     """
 )
-# Several pages of one list may have shown a video: the watch counts once.
+# Several pages of one list may have shown a video: the watch counts once. So do all that one user
+# sends of it, whoever that is: repeats would let a client raise a version's figures.
 FOLLOWED = text(
     """
     SELECT model_version, config_version, source, count(*) AS watches
-    FROM interactions CROSS JOIN LATERAL (
+    FROM (
+        SELECT DISTINCT user_id, recommendation_id, video_id FROM interactions
+        WHERE occurred_at >= :start AND recommendation_id IS NOT NULL
+    ) AS watched CROSS JOIN LATERAL (
         SELECT model_version, config_version,
             substr(sources, array_position(videos, short_hash(video_id)), 1) AS source
         FROM served_lists
-        WHERE served_lists.recommendation_id = interactions.recommendation_id
+        WHERE served_lists.recommendation_id = watched.recommendation_id
             AND short_hash(video_id) = ANY (videos)
         LIMIT 1
     ) AS served
-    WHERE occurred_at >= :start AND recommendation_id IS NOT NULL
     GROUP BY model_version, config_version, source
     """
 )

@@ -65,8 +65,10 @@ def served(name: str, *entries: tuple[str, Source]) -> ServedList:
     )
 
 
-def following(video: str, recommendation_id: str, minute: float = 0) -> Interaction:
-    plain = watch(uuid4().hex, "u", video, hours=minute / 60)
+def following(
+    video: str, recommendation_id: str, minute: float = 0, *, user: str = "u"
+) -> Interaction:
+    plain = watch(uuid4().hex, user, video, hours=minute / 60)
     return msgspec.structs.replace(plain, recommendation_id=recommendation_id)
 
 
@@ -110,7 +112,8 @@ async def test_a_watch_follows_from_the_source_that_found_its_video(stores: Stor
         [
             following("a", "r1"),
             following("b", "r1"),
-            following("b", "r1", minute=3),
+            following("b", "r1", minute=3),  # the same user again
+            following("b", "r1", minute=3, user="v"),
             following("c", "r1"),
             following("a", "r2"),
             following("z", "r1"),  # not in that list
@@ -126,8 +129,8 @@ async def test_a_watch_follows_from_the_source_that_found_its_video(stores: Stor
         ("als_1", 2, "similar"): (0, 0, 1),
     }
     assert await found(stores, minute=3) == {
-        ("als_1", 2, None): (0, 0, 1),
-        ("als_1", 2, "popular"): (0, 0, 1),
+        ("als_1", 2, None): (0, 0, 2),
+        ("als_1", 2, "popular"): (0, 0, 2),
     }
 
 
