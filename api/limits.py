@@ -16,6 +16,7 @@ from itertools import islice
 from time import monotonic
 from typing import Any
 
+import structlog
 from litestar.types import Message, Scope
 
 from api.auth import Principal, Role
@@ -26,6 +27,8 @@ from core.errors import RateLimited
 from core.metrics import LIMIT_WAITS
 from core.quota import Quota
 from core.settings import Settings
+
+log = structlog.get_logger(__name__)
 
 POLL_SECONDS = 0.05
 # Between questions while others hold what is left; they are asked to give it back meanwhile.
@@ -126,7 +129,10 @@ class Limiter:
     async def run(self) -> None:
         """Give back what others want and what nobody uses, until cancelled."""
         while True:
-            await self.tick()
+            try:
+                await self.tick()
+            except Exception:
+                log.exception("limits_not_swept")  # whatever it is, the next round tries again
             await self._sleep(POLL_SECONDS)
 
     async def tick(self) -> None:

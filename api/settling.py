@@ -69,8 +69,8 @@ class Settling:
         """Ask other processes for what they hold of this caller."""
         try:
             await self._ledger.recall(account.key)
-        except Unavailable:
-            self._is_away()
+        except Exception as error:  # noqa: BLE001 - logged; no fault of counting may fail an answer
+            self._is_away(error)
 
     async def recalled(self) -> list[str] | None:
         """Keys that others want back; None: the ledger is away."""
@@ -78,8 +78,8 @@ class Settling:
             return None
         try:
             return await self._ledger.recalled()
-        except Unavailable:
-            self._is_away()
+        except Exception as error:  # noqa: BLE001 - as above
+            self._is_away(error)
             return None
 
     async def _run(self) -> None:
@@ -124,16 +124,20 @@ class Settling:
                 reports.append(each.account.report(marks, sent, each.wanted))
             try:
                 answers = await self._ledger.settle(reports)
-            except Unavailable:
-                self._is_away()
+                if len(answers) != len(reports):
+                    raise ValueError("the ledger answered other than it was asked")  # noqa: TRY301
+            except Exception as error:  # noqa: BLE001 - as above
+                self._is_away(error)
             else:
                 for each in statements:
                     each.account.alone = None
                 return answers
         return [_alone(each, sent) for each in statements]
 
-    def _is_away(self) -> None:
+    def _is_away(self, error: Exception) -> None:
         """Count alone for a second; who asks meanwhile need not wait."""
+        if not isinstance(error, Unavailable):
+            log.error("limits_not_settled", exc_info=error)
         self._away_until = self._clock() + AWAY_SECONDS
 
 
