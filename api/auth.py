@@ -20,6 +20,7 @@ ALGORITHM = "HS256"  # of tokens signed with the secret
 SECRET_BYTES = 32  # RFC 7518 3.2: a key of the hash's size or larger
 REMEMBER_SECONDS = 300.0
 REMEMBERED = 25_000  # about 600 bytes each
+REMEMBERED_BYTES = 2048  # a longer token is checked each time, so that memory is bounded, too
 TOKEN_BYTES = 8192
 SUB_LENGTH = 128
 
@@ -157,6 +158,8 @@ class TokenVerifier:
     def _remember(self, token: str, claims: _Claims) -> Principal:
         principal = Principal(claims.sub, self._known_roles(claims.roles))
         until = min(claims.exp + self._leeway, self._clock() + REMEMBER_SECONDS)
+        if len(token) > REMEMBERED_BYTES:
+            return principal
         self._remembered[token] = (principal, until)
         self._remembered.move_to_end(token)
         if len(self._remembered) > REMEMBERED:

@@ -123,6 +123,13 @@ async def test_a_verified_token_is_remembered_for_a_while() -> None:
     assert await verifying.verify(text) is not principal
 
 
+async def test_a_long_token_is_checked_each_time() -> None:
+    verifying = TokenVerifier(SECRET)
+    text = token(more="x" * 2000)
+    assert (await verifying.verify(text)).sub == "ann"
+    assert verifying.known(text) is None
+
+
 async def test_it_is_never_remembered_past_its_end() -> None:
     watch = Watch()
     verifying = TokenVerifier(SECRET, clock=watch)
