@@ -86,9 +86,14 @@ class PageSearch:
         vectors = np.array([np.frombuffer(vector, dtype=np.float32) for vector in answers])
         try:
             found = await self._search.search(collection, vectors, k)
+            await self._take(collection, k, answers, found)
         except Exception as error:  # noqa: BLE001 - it is theirs who asked
             _tell(answers.values(), error)
-            return
+
+    async def _take(
+        self, collection: str, k: int, answers: dict[bytes, _Answer], found: list[Hits]
+    ) -> None:
+        """Tell what was found. Raises `ValueError` if it is not one answer for each."""
         for at, ((vector, answer), hits) in enumerate(zip(answers.items(), found, strict=True)):
             if at % TURN == TURN - 1:
                 await asyncio.sleep(0)  # or all lists of a page would be made in one go

@@ -1,6 +1,7 @@
 """Many searches at once are the searches of each alone, and go to the index together."""
 
 import asyncio
+from typing import Any
 
 import numpy as np
 import pytest
@@ -83,6 +84,19 @@ async def test_all_who_ask_hear_that_the_index_is_away_and_the_next_find_it_back
     assert [type(one) for one in heard] == [Unavailable] * 4
     counted.away = False
     assert len(await search.search(VIDEOS, random_vectors(3), 5)) == 3
+
+
+async def test_an_index_that_answers_too_little_leaves_nobody_waiting() -> None:
+    counted = Counted()
+    whole = counted.search
+
+    async def short(*args: Any) -> Any:
+        return (await whole(*args))[:-1]
+
+    counted.search = short  # type: ignore[assignment]
+    async with asyncio.timeout(5):
+        with pytest.raises(ValueError, match="shorter"):
+            await PageSearch(counted).search(VIDEOS, random_vectors(3), 5)
 
 
 async def test_who_goes_takes_nothing_from_those_who_ask_the_same() -> None:
