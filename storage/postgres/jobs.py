@@ -1,6 +1,7 @@
 """Jobs: asked for in a request's transaction, begun by a worker, fenced by an attempt's token."""
 
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from datetime import datetime
 from typing import Any
 from uuid import UUID, uuid4
@@ -131,6 +132,13 @@ class PostgresJobs:
         async with transaction(self._engine) as connection:
             await connection.execute(_update(job_id, {"result": None}))
 
+    @asynccontextmanager
+    async def nobody_makes(self, job_id: str) -> AsyncIterator[bool]:
+        """Whether a job neither runs nor has a result; it is not begun before the block ends."""
+        async with transaction(self._engine) as connection:
+            row = await _locked(connection, job_id)
+            yield row is None or (row.status != "running" and row.result is None)
+
     async def prune(self, before: datetime) -> int:
         """Forget jobs that ended before `before` and have no result; how many."""
         statement = delete(jobs).where(jobs.c.finished_at < before, jobs.c.result.is_(None))
@@ -174,7 +182,8 @@ def _without_params() -> Any:  # noqa: ANN401 - a Select of these columns
 
 
 async def _locked(connection: AsyncConnection, job_id: str) -> Any:  # noqa: ANN401 - a Row or None
-    statement = select(jobs.c.status, jobs.c.attempt, jobs.c.begun, jobs.c.started_at)
+    columns = (jobs.c.status, jobs.c.attempt, jobs.c.begun, jobs.c.started_at, jobs.c.result)
+    statement = select(*columns)
     found = await connection.execute(statement.where(jobs.c.id == job_id).with_for_update())
     return found.one_or_none()
 

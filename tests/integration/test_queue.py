@@ -19,7 +19,7 @@ from core.jobs import Job, JobProgress
 from core.settings import load
 from core.types import UserId
 from embeddings.dataset import read_histories
-from storage.artifacts import DirectoryArtifacts
+from storage.artifacts import DirectoryArtifacts, artifact_store
 from storage.job_status import MOST_BEGUN, GivenUp
 from storage.postgres import migrate
 from storage.postgres.engine import driver_url, transaction
@@ -31,7 +31,8 @@ from storage.queue import Queue, libpq_url
 from tests.histories import watch
 from upnext.jobs.erased_files import users_of
 from upnext.jobs.kept_out import without_erased
-from upnext.jobs.keys import snapshot_key
+from upnext.jobs.keys import result_key, snapshot_key
+from upnext.jobs.old_jobs import forget_old_jobs
 from upnext.jobs.publish import Rows
 from upnext.jobs.queued import Handler, JobRunner, Work
 
@@ -277,6 +278,37 @@ async def test_erasing_takes_a_user_out_of_what_is_queued(engine: AsyncEngine) -
         left = await connection.execute(text("SELECT params::text FROM jobs ORDER BY id"))
         assert not any("ann" in params for params in left.scalars())
     assert await jobs.begin(everybody.id)
+
+
+async def test_what_failed_jobs_stored_is_deleted(
+    engine: AsyncEngine, database_url: str, tmp_path: Path
+) -> None:
+    url = (tmp_path / "artifacts").as_uri()
+    settings = load({"postgres_url": database_url, "artifacts_url": url})
+    store, jobs = artifact_store(url), PostgresJobs(engine, utc_now)
+    made = tmp_path / "lists.ndjson"
+    made.write_text("{}")
+
+    async def fail(work: Work) -> None:
+        work.result = result_key(work.begun.job.id)
+        store.put(work.result, made)
+        raise InvalidInput("The catalogue is empty: bring some in.")
+
+    failing = await jobs.ask("batch", "shop", {})
+    await JobRunner(settings, engine, {"batch": fail}).run(failing.id)
+    assert (await jobs.get(failing.id)).status == "failed"
+    assert store.keys("batches/") == []
+
+    ended, running, done = [await jobs.ask("batch", "shop", {}) for _ in range(3)]
+    begun = [await jobs.begin(job.id) for job in (ended, running, done)]
+    assert begun[0]
+    assert begun[2]
+    await jobs.fail(begun[0], "its worker ended too often")
+    await jobs.finish(begun[2], {}, result_key(done.id))
+    for job_id in ("unheard-of", ended.id, running.id, done.id):
+        store.put(result_key(job_id), made)
+    await forget_old_jobs(settings, engine)
+    assert store.keys("batches/") == sorted([result_key(running.id), result_key(done.id)])
 
 
 def test_urls_are_as_libpq_wants_them() -> None:

@@ -39,6 +39,7 @@ class _Owner(msgspec.Struct, frozen=True):
 async def make_lists(work: Work) -> None:
     """Make the lists, keep them, end the job. Raises as `upnext.jobs.batch.batch`."""
     asked = msgspec.convert(work.begun.params, Asked)
+    work.result = result_key(work.begun.job.id)
     erasures = PostgresErasures(work.engine, utc_now)
     with TemporaryDirectory(prefix="upnext-batch-") as folder:
         made = Path(folder) / "lists.ndjson"

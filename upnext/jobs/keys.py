@@ -16,3 +16,8 @@ RESULTS = "batches/"
 def result_key(job_id: str) -> str:
     """The artifact with the lists that a batch job made."""
     return f"{RESULTS}{job_id}.ndjson"
+
+
+def job_of(result: str) -> str:
+    """The job whose `result_key` that is."""
+    return result.removeprefix(RESULTS).removesuffix(".ndjson")

@@ -14,6 +14,7 @@ from core.clock import Clock, utc_now
 from core.errors import Unavailable, UpnextError
 from core.jobs import JobKind, JobProgress
 from core.settings import Settings
+from storage.artifacts import artifact_store
 from storage.job_status import GivenUp
 from storage.postgres.jobs import Begun, PostgresJobs
 
@@ -26,7 +27,10 @@ log = structlog.get_logger(__name__)
 
 @dataclass
 class Work:
-    """An attempt that is under way: what it works with, and what it says of itself meanwhile."""
+    """An attempt that is under way: what it works with, and what it says of itself meanwhile.
+
+    `result` is the artifact that is of use only if the job ends well: it goes when the job fails.
+    """
 
     settings: Settings
     engine: AsyncEngine
@@ -34,6 +38,7 @@ class Work:
     begun: Begun
     progress: JobProgress = field(default_factory=lambda: JobProgress(0.0, "beginning"))
     counts: dict[str, Any] = field(default_factory=dict)
+    result: str | None = None
 
     def tell(self, fraction: float, message: str, **counts: Any) -> None:  # noqa: ANN401 - JSON
         """Let those who look know how far it is."""
@@ -89,10 +94,10 @@ class JobRunner:
             await self._wait_for(work, error)
         except UpnextError as error:
             said.warning("A job has failed.", reason=str(error))
-            await self._jobs.fail(begun, str(error))
+            await self._fail(work, str(error))
         except Exception as error:  # noqa: BLE001  (whatever it is, the job must end)
             said.error("A job has failed.", exc_info=error)
-            await self._jobs.fail(begun, "It failed for a reason it does not know: see the log.")
+            await self._fail(work, "It failed for a reason it does not know: see the log.")
 
     async def _through(self, work: Work) -> None:
         """Do the work, telling every second how far it is."""
@@ -116,8 +121,19 @@ class JobRunner:
         """Have it begun again later, unless it has waited too long. Raises `error` again."""
         begun = work.begun
         if self._clock() - begun.job.created_at > GIVE_UP:
-            await self._jobs.fail(begun, f"It was tried for a day: {error}")
+            await self._fail(work, f"It was tried for a day: {error}")
             return
         log.warning("A job waits for a dependency.", job=begun.job.id, reason=str(error))
         await self._jobs.put_back(begun, f"waiting for {error.dependency}", work.counts)
         raise error
+
+    async def _fail(self, work: Work, reason: str) -> None:
+        """End the job badly, and leave nothing of what it had stored."""
+        await self._jobs.fail(work.begun, reason)  # from now on nobody else stores it
+        if work.result is None:
+            return
+        store = artifact_store(work.settings.artifacts_url or "")
+        try:
+            await asyncio.to_thread(store.delete, work.result)
+        except Unavailable as error:  # whoever prunes finds it
+            log.warning("A result was not deleted.", key=work.result, reason=str(error))
