@@ -3,11 +3,12 @@
 import asyncio
 import gc
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from platform import node
+from typing import Any
 from uuid import uuid4
 
 import structlog
@@ -144,11 +145,11 @@ async def services(settings: Settings) -> AsyncIterator[Services]:
         impressions = Impressions(stores.impressions, writer=replica)
         limiter = Limiter(stores.limits, quotas(settings))
         tasks = [
-            asyncio.create_task(memory.follower.run()),
-            asyncio.create_task(forgetting.run()),
-            asyncio.create_task(stores.notices.run(local)),
-            asyncio.create_task(impressions.run()),
-            asyncio.create_task(limiter.run()),
+            _background("follower", memory.follower.run()),
+            _background("forgetting", forgetting.run()),
+            _background("notices", stores.notices.run(local)),
+            _background("impressions", impressions.run()),
+            _background("limiter", limiter.run()),
         ]
         try:
             await memory.settle()
@@ -173,6 +174,18 @@ async def services(settings: Settings) -> AsyncIterator[Services]:
                 async with asyncio.timeout(LEAVE_SECONDS):
                     await impressions.flush()
                     await stores.replicas.leave(replica)
+
+
+def _background(name: str, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+    """A task for the life of the process, whose end before that is told."""
+
+    def ended(task: asyncio.Task[None]) -> None:
+        if not task.cancelled():
+            log.error("background_task_ended", task=name, exc_info=task.exception())
+
+    task = asyncio.create_task(work, name=name)
+    task.add_done_callback(ended)
+    return task
 
 
 def _memory(settings: Settings, stores: Stores, replica: str) -> Memory:

@@ -187,7 +187,8 @@ class LocalLists:
             self._drops += 1
             self._dropped.pop(user_id, None)
             self._dropped[user_id] = self._drops
-            self._users.pop(user_id, None)
+            if self._users.pop(user_id, None) is not None:
+                LOCAL_BYTES.set(self._users.currsize)
         while len(self._dropped) > self._drops_remembered:
             oldest = next(iter(self._dropped))
             self._refused_until = self._dropped.pop(oldest)

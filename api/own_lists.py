@@ -1,6 +1,5 @@
 """Users' own lists: what this process keeps, else what all keep, else what is made now."""
 
-import asyncio
 from collections.abc import Hashable
 from dataclasses import dataclass
 
@@ -89,10 +88,9 @@ class OwnLists:
     def _served(self, user_id: UserId, moment: Moment, kept: KeptList, outcome: str) -> KeptList:
         if is_stale(kept.entry, moment):
             outcome = "stale"
-            renewal = self._renewing.start(
-                self._key(user_id, moment), lambda: self._renew(user_id, moment)
+            _ = self._renewing.start(  # which holds the task
+                self._key(user_id, moment), lambda: self._renew_or_report(user_id, moment)
             )
-            renewal.add_done_callback(_report)
         _note(outcome, moment)
         return kept
 
@@ -148,6 +146,12 @@ class OwnLists:
             state.user_id, Entry.of(made, moment), moment, ticket=ticket, without=without
         )
 
+    async def _renew_or_report(self, user_id: UserId, moment: Moment) -> None:
+        try:
+            await self._renew(user_id, moment)
+        except Exception:
+            log.exception("A list could not be renewed.")
+
     async def _renew(self, user_id: UserId, moment: Moment) -> None:
         """Take the list that another process has renewed, else make it.
 
@@ -169,8 +173,3 @@ def _note(outcome: str, moment: Moment) -> None:
     """Where a request's list came from: counted, and told in its line of the log."""
     _OUTCOMES[outcome].inc()
     bind_contextvars(cache=outcome, model_version=moment.version)
-
-
-def _report(renewal: asyncio.Task[None]) -> None:
-    if not renewal.cancelled() and (error := renewal.exception()):
-        log.error("A list could not be renewed.", exc_info=error)

@@ -6,13 +6,16 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from api.answers import Asked
+from api.app import _background
 from api.kept_list import Entry
 from api.list_cache import ListCache
 from api.local_lists import LocalLists
 from api.maker import Made
 from api.schemas import UserList
+from core.metrics import LOCAL_BYTES
 from core.types import Ranked, UserId, VideoId
 from tests.serving import NAMES, World
 
@@ -135,11 +138,42 @@ async def test_a_list_that_another_process_renewed_is_taken(world: World) -> Non
     assert world.search.calls == []
 
 
+async def test_a_renewal_that_fails_is_told_once_however_many_wait(world: World) -> None:
+    await ask(world)
+    world.now += timedelta(seconds=world.config.soft_age_seconds)
+
+    async def broken(*_: Any) -> None:
+        await asyncio.sleep(0)
+        raise ZeroDivisionError
+
+    world.cache.get_list = broken
+    with capture_logs() as logs:
+        for _ in range(3):
+            assert (await ask(world)).metadata.cache_hit
+        for _ in range(20):
+            await asyncio.sleep(0)
+    assert [line["event"] for line in logs] == ["A list could not be renewed."]
+
+
+async def test_a_task_that_ends_by_itself_is_told_of() -> None:
+    async def faulty() -> None:
+        raise ZeroDivisionError
+
+    with capture_logs() as logs:
+        await asyncio.wait([_background("faulty", faulty())])
+        await asyncio.sleep(0)
+    assert [(line["event"], line["task"]) for line in logs] == [("background_task_ended", "faulty")]
+
+
 def test_what_was_read_before_news_is_not_kept_after_it(world: World) -> None:
     ticket = world.local.ticket()
     world.local.drop([UserId("bob")])
     assert not put(world, "bob", ticket)
     assert put(world, "carl", ticket)
+    full = LOCAL_BYTES.collect()
+    world.local.drop([UserId("carl")])
+    assert LOCAL_BYTES.collect() != full
+    assert put(world, "carl", world.local.ticket())
     assert put(world, "bob", world.local.ticket())
     ticket = world.local.ticket()
     world.local.lose("gap")
