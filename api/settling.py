@@ -1,4 +1,4 @@
-"""Telling the ledger what was given, and what it lends: many callers in one round trip."""
+"""Telling the ledger what was given, and what it lends: many callers in one pipeline."""
 
 import asyncio
 from collections.abc import Callable

@@ -109,7 +109,7 @@ class RedisLedger:
         self._read: bytes | None = None
 
     async def settle(self, reports: Sequence[Report]) -> list[Settled]:
-        """Settle each, in one round trip."""
+        """Settle each: one in one round trip, several in two, as the driver asks for the script."""
         with mapped():
             if len(reports) == 1:
                 answers = [await self._one(reports[0], self._client)]

@@ -108,7 +108,10 @@ class RedisUserCache:
         return bool(lists or state)
 
     async def forget_many(self, revisions: Mapping[UserId, int]) -> None:
-        """Drop these users' states and lists, refuse older ones and tell all, in one round trip."""
+        """Drop these users' states and lists, refuse older ones and tell all, in one pipeline.
+
+        That is two round trips: the driver asks first whether the server has the scripts.
+        """
         if not revisions:
             return
         with mapped():
