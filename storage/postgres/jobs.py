@@ -167,7 +167,9 @@ async def ask(
         "created_at": now,
     }
     made = (await connection.execute(insert(jobs).values(row).returning(jobs))).one()
-    await defer(connection, TASK, kind, made.id)
+    # Batches take a machine, so that they take turns; an erasure that waits for a store holds
+    # nobody up.
+    await defer(connection, TASK, kind if kind == "batch" else made.id, made.id)
     return to_job(made)
 
 

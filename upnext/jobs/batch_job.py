@@ -13,7 +13,9 @@ import msgspec
 from core.clock import utc_now
 from core.types import UserId
 from storage.artifacts import artifact_store
+from storage.postgres.engine import pool
 from storage.postgres.erasure import PostgresErasures
+from storage.postgres.rewriting import rewriting
 from storage.postgres.users import PostgresUsers
 from upnext.jobs.batch import Summary, batch
 from upnext.jobs.keys import result_key
@@ -84,7 +86,8 @@ async def _keep(work: Work, erasures: PostgresErasures, made: Path, summary: Sum
             counts["lists"] -= await _drop_erased(erasures, made)
             known = erased
         work.tell(1.0, "storing the lists")
-        await asyncio.to_thread(store.put, key, made)
+        async with pool(work.settings, patient=True) as engine, rewriting(engine):
+            await asyncio.to_thread(store.put, key, made)
         async with erasures.none_since(known) as connection:
             if connection is not None:
                 await work.jobs.finish(work.begun, counts, key, connection=connection)

@@ -15,6 +15,7 @@ from storage.postgres.engine import pool
 from storage.postgres.erasure import PostgresErasures
 from storage.postgres.models import PostgresModels
 from storage.postgres.publishing import publishing
+from storage.postgres.rewriting import rewriting
 from storage.redis.client import connect as connect_redis
 from storage.redis.users import RedisUserCache
 from upnext.jobs.erased_files import drop_from_results, drop_from_snapshots
@@ -23,6 +24,8 @@ from upnext.jobs.publish import drop_left
 from upnext.jobs.queued import Work
 
 REDIS_SECONDS = 5.0
+TURN_SECONDS = 30.0
+"""The longest wait for who publishes: the queue waits better, and has other work for the worker."""
 STEPS = 5
 USERS = "users_"
 """How the collections of users' vectors begin."""
@@ -48,9 +51,11 @@ async def erase(work: Work) -> None:
             work.tell(3 / STEPS, "deleting vectors and from snapshots")
             vectors = partial(_vectors, dead=dead)
             _add(work, "vectors", await _in_thread(vectors, work.settings, user))
-            _add(work, "snapshots", await _in_thread(_snapshots, work.settings, user))
+            async with rewriting(engine):
+                _add(work, "snapshots", await _in_thread(_snapshots, work.settings, user))
         work.tell(4 / STEPS, "leaving the user out of results")
-        _add(work, "batch_results", await _in_thread(_results, work.settings, user))
+        async with rewriting(engine):
+            _add(work, "batch_results", await _in_thread(_results, work.settings, user))
     work.counts["not_reached"] = list(NOT_REACHED)
     await work.jobs.finish(work.begun, work.counts)
 
@@ -78,7 +83,7 @@ async def _nobody_publishes(settings: Settings) -> AsyncIterator[list[str]]:
     """
     async with pool(settings, patient=True) as engine:
         try:
-            async with publishing(engine):
+            async with publishing(engine, turn_seconds=TURN_SECONDS):
                 left = await PostgresModels(engine, utc_now).leftovers("")
                 yield [model.version for model in left]
         except Conflict as error:

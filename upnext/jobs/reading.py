@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from sqlalchemy.ext.asyncio import AsyncEngine
+
 from core.errors import InvalidInput
 from core.settings import Settings
 from core.types import DataSpan, Video
@@ -15,6 +17,7 @@ from retrieval.snapshot import Snapshot
 from storage.postgres.engine import pool
 from storage.postgres.interactions import PostgresInteractions
 from storage.postgres.videos import PostgresVideos
+from upnext.jobs.kept_out import clean_snapshot
 from upnext.jobs.keys import snapshot_key
 from upnext.jobs.messages import Request
 
@@ -57,8 +60,19 @@ async def read(settings: Settings, request: Request, store: ArtifactStore) -> Da
         with TemporaryDirectory(prefix="upnext-snapshot-") as folder:
             kept = Path(folder) / "snapshot.parquet"
             histories = await read_histories(pages, row_of, kept)
-            store.put(snapshot_key(request.model_id), kept)
+            await _keep(engine, store, request.model_id, kept)
     return Data(catalogue, build.snapshot(), histories)
+
+
+async def _keep(engine: AsyncEngine, store: ArtifactStore, model_id: str, kept: Path) -> None:
+    """Store a run's snapshot, without users whose erasure passed before it was there."""
+    key = snapshot_key(model_id)
+    store.put(key, kept)
+    try:
+        await clean_snapshot(engine, store, model_id)
+    except BaseException:  # nobody else would take them out
+        store.delete(key)
+        raise
 
 
 async def _building(
