@@ -166,14 +166,19 @@ async def services(settings: Settings) -> AsyncIterator[Services]:
         finally:
             for task in tasks:
                 task.cancel()
-            await asyncio.wait(tasks)
-            with suppress(TimeoutError):  # then what it holds counts as given
-                async with asyncio.timeout(LEAVE_SECONDS):
-                    await limiter.close()
-            with suppress(Unavailable, TimeoutError):  # then it is forgotten a little later
-                async with asyncio.timeout(LEAVE_SECONDS):
-                    await impressions.flush()
-                    await stores.replicas.leave(replica)
+            # All at once: the server waits for this beside the requests that are under way. What
+            # is not done in time is forgotten by others a little later, or counts as given.
+            leaving = impressions.flush(), limiter.close(), stores.replicas.leave(replica)
+            await asyncio.wait(
+                [*tasks, *(asyncio.create_task(_left(work)) for work in leaving)],
+                timeout=LEAVE_SECONDS,
+            )
+
+
+async def _left(work: Coroutine[Any, Any, None]) -> None:
+    with suppress(Unavailable, TimeoutError):
+        async with asyncio.timeout(LEAVE_SECONDS):
+            await work
 
 
 def _background(name: str, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:

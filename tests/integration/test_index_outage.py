@@ -4,7 +4,7 @@ import os
 import signal
 import time
 from collections.abc import Iterator
-from itertools import cycle
+from itertools import count, cycle
 from pathlib import Path
 from typing import Any
 
@@ -71,6 +71,7 @@ class Asking:
     def __init__(self, client: httpx.Client) -> None:
         self._client = client
         self._turn = cycle(enumerate(USERS))
+        self._videos = count()
         self.seconds: list[float] = []
 
     def degraded(self) -> list[str]:
@@ -85,9 +86,10 @@ class Asking:
         return list(body["metadata"]["degraded"])
 
     def degraded_similar(self) -> list[str]:
-        """The same of videos that are similar to one."""
-        body = self._get(f"/videos/{NAMES[0]}/similar")
-        assert {one["genre"] for one in body["recommendations"]} == {GENRES[0]}
+        """The same of videos that are similar to one; each time to another: hits are remembered."""
+        number = next(self._videos)
+        body = self._get(f"/videos/{NAMES[number]}/similar")
+        assert {one["genre"] for one in body["recommendations"]} == {GENRES[number % 3]}
         return list(body["metadata"]["degraded"])
 
     def _get(self, path: str) -> Any:

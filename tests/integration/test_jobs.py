@@ -128,7 +128,7 @@ def test_lists_are_made_also_when_the_worker_is_killed(
 
         began = time.monotonic()
         assert worker.end() == 0
-        assert time.monotonic() - began < 2.5
+        assert time.monotonic() - began < 8  # 1.5 of its own clock; other tests run beside it
 
     asyncio.run(_forgotten(settings, first))
     assert client.get(f"/jobs/{first}/result").status_code == 404
