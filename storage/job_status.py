@@ -17,10 +17,20 @@ ENDS_ITS_WORKER: Final = (
 
 
 class GivenUp(Conflict):
-    """An attempt at a job that may write no more: another has taken over, or the job has ended."""
+    """An attempt at a job that may write no more: another has taken over, or the job has ended.
+
+    `done`: it is this attempt itself that ended the job, and well.
+    """
+
+    def __init__(self, message: str, *, done: bool = False) -> None:
+        super().__init__(message)
+        self.done = done
 
 
 def check_attempt(job_id: str, status: JobStatus, *, same_attempt: bool) -> None:
     """Refuse the write of an attempt that was given up. Raises `GivenUp`."""
     if status != "running" or not same_attempt:
-        raise GivenUp(f"This attempt at job {job_id} was given up; the job is {status}: stop it.")
+        raise GivenUp(
+            f"This attempt at job {job_id} was given up; the job is {status}: stop it.",
+            done=same_attempt and status == "done",
+        )

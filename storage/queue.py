@@ -112,7 +112,12 @@ class Queue:
     async def _recover(self) -> None:
         manager = self._app.job_manager
         for job in await manager.get_stalled_jobs(seconds_since_heartbeat=STALLED_SECONDS):
-            await manager.retry_job(job)
+            try:
+                await manager.retry_job(job)
+            except ConnectorException as error:
+                if not isinstance(error.__cause__, psycopg.errors.RaiseException):
+                    raise
+                continue  # another worker was faster
             _log.warning("Work is done again: its worker has ended.", work=job.task_kwargs)
         await manager.prune_stalled_workers(STALLED_SECONDS)
         if self.away:

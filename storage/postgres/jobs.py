@@ -7,7 +7,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import msgspec
-from sqlalchemy import Row, delete, select, update
+from sqlalchemy import Row, delete, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
@@ -87,6 +87,12 @@ class PostgresJobs:
         progress = msgspec.to_builtins(JobProgress(0.0, message))
         values = {"status": "queued", "begun": 0, "progress": progress, "counts": dict(counts)}
         await self._write(begun, values)
+
+    async def forgive(self, job_id: str) -> None:
+        """Let an attempt not count that could not be put back when it ended."""
+        statement = update(jobs).where(jobs.c.id == job_id, jobs.c.status.not_in(ENDED))
+        async with transaction(self._engine) as connection:
+            await connection.execute(statement.values(begun=func.greatest(jobs.c.begun - 1, 0)))
 
     async def fail(self, begun: Begun, error: str) -> None:
         """End a job badly; what was asked is forgotten. Raises `GivenUp`."""

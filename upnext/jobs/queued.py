@@ -68,6 +68,7 @@ class JobRunner:
         self._jobs = PostgresJobs(engine, clock)
         self._handlers = handlers
         self._clock = clock
+        self._owed: set[asyncio.Task[None]] = set()
 
     async def run(self, job_id: str) -> None:
         """One attempt at a job.
@@ -84,10 +85,6 @@ class JobRunner:
         try:
             await self._through(work)
             said.info("A job is done.")
-        except asyncio.CancelledError:  # the worker is being stopped, which is not the job's fault
-            with suppress(GivenUp, Unavailable):
-                await self._jobs.put_back(begun, "waiting for a worker", work.counts)
-            raise
         except GivenUp as error:
             said.warning("An attempt was given up.", reason=str(error))
         except Unavailable as error:
@@ -106,6 +103,12 @@ class JobRunner:
             while not (await asyncio.wait({working}, timeout=TELL_SECONDS))[0]:
                 await self._tell(work)
             await working
+        except asyncio.CancelledError:
+            # The worker is being stopped, which is not the job's fault. Before the work has ended:
+            # who stops us may not wait for as long as that takes.
+            with suppress(GivenUp, Unavailable):
+                await self._put_back(work, "waiting for a worker")
+            raise
         finally:
             working.cancel()
             with suppress(asyncio.CancelledError, Exception):  # raised above, or not waited for
@@ -116,6 +119,9 @@ class JobRunner:
             await self._jobs.report(work.begun, work.progress, work.counts)
         except Unavailable as error:  # the next one tells it; the work need not end for it
             log.warning("progress was not written", job=work.begun.job.id, reason=str(error))
+        except GivenUp as error:
+            if not error.done:  # else its own end came before this, and its answer will
+                raise
 
     async def _wait_for(self, work: Work, error: Unavailable) -> None:
         """Have it begun again later, unless it has waited too long. Raises `error` again."""
@@ -124,8 +130,29 @@ class JobRunner:
             await self._fail(work, f"It was tried for a day: {error}")
             return
         log.warning("A job waits for a dependency.", job=begun.job.id, reason=str(error))
-        await self._jobs.put_back(begun, f"waiting for {error.dependency}", work.counts)
+        await self._put_back(work, f"waiting for {error.dependency}")
         raise error
+
+    async def _put_back(self, work: Work, message: str) -> None:
+        """As `PostgresJobs.put_back`; when that cannot be written, the attempt counts for nothing.
+
+        It looks like one whose worker has ended, and after a few of these a job is given up.
+        """
+        try:
+            await self._jobs.put_back(work.begun, message, work.counts)
+        except Unavailable:
+            owed = asyncio.create_task(self._forgive(work.begun.job.id))
+            self._owed.add(owed)
+            owed.add_done_callback(self._owed.discard)
+            raise
+
+    async def _forgive(self, job_id: str) -> None:
+        """Take an attempt back as soon as PostgreSQL answers."""
+        while True:
+            try:
+                return await self._jobs.forgive(job_id)
+            except Unavailable:
+                await asyncio.sleep(TELL_SECONDS)
 
     async def _fail(self, work: Work, reason: str) -> None:
         """End the job badly, and leave nothing of what it had stored."""

@@ -1,0 +1,106 @@
+"""How an attempt at a job ends: when it is stopped, when PostgreSQL goes, when others are faster."""
+
+import asyncio
+from typing import Any
+
+import pytest
+from procrastinate.jobs import Job as QueuedWork
+from sqlalchemy.ext.asyncio import AsyncEngine
+from structlog.testing import capture_logs
+
+from core.clock import utc_now
+from core.errors import Unavailable
+from core.settings import load
+from storage.job_status import MOST_BEGUN
+from storage.postgres.jobs import TASK, PostgresJobs
+from storage.queue import Queue
+from upnext.jobs import queued as queued_jobs
+from upnext.jobs.queued import JobRunner, Work
+
+pytestmark = pytest.mark.integration
+
+
+async def test_a_job_is_put_back_before_its_work_has_ended(
+    engine: AsyncEngine, database_url: str
+) -> None:
+    begun, may_end = asyncio.Event(), asyncio.Event()
+
+    async def slow_to_end(_: Work) -> None:
+        begun.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            await may_end.wait()
+
+    jobs = PostgresJobs(engine, utc_now)
+    job = await jobs.ask("batch", "shop", {})
+    runner = JobRunner(load({"postgres_url": database_url}), engine, {"batch": slow_to_end})
+    running = asyncio.create_task(runner.run(job.id))
+    await asyncio.wait_for(begun.wait(), 10)
+    running.cancel()
+    async with asyncio.timeout(10):
+        while (await jobs.get(job.id)).status != "queued":  # noqa: ASYNC110 - in a database
+            await asyncio.sleep(0.02)
+    may_end.set()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+
+
+async def test_an_outage_of_the_database_does_not_count_against_a_job(
+    engine: AsyncEngine, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def away(*_: object) -> None:
+        raise Unavailable("postgres")
+
+    jobs = PostgresJobs(engine, utc_now)
+    job = await jobs.ask("batch", "shop", {})
+    runner = JobRunner(load({"postgres_url": database_url}), engine, {"batch": away})
+    monkeypatch.setattr(PostgresJobs, "put_back", away)
+    for _ in range(MOST_BEGUN + 1):
+        with pytest.raises(Unavailable):
+            await runner.run(job.id)
+        await asyncio.wait_for(asyncio.gather(*runner._owed), 10)
+    assert (await jobs.get(job.id)).status == "running"
+    assert await jobs.begin(job.id)
+
+
+async def test_a_beat_that_meets_the_end_is_no_news(
+    engine: AsyncEngine, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    beaten = asyncio.Event()
+    report = PostgresJobs.report
+
+    async def beat(self: PostgresJobs, *given: Any) -> None:
+        beaten.set()
+        await report(self, *given)
+
+    async def finish(work: Work) -> None:
+        await work.jobs.finish(work.begun, {})
+        beaten.clear()
+        await beaten.wait()
+        await jobs.get(work.begun.job.id)
+
+    monkeypatch.setattr(PostgresJobs, "report", beat)
+    monkeypatch.setattr(queued_jobs, "TELL_SECONDS", 0.05)
+    jobs = PostgresJobs(engine, utc_now)
+    job = await jobs.ask("batch", "shop", {})
+    with capture_logs() as said:
+        await JobRunner(load({"postgres_url": database_url}), engine, {"batch": finish}).run(job.id)
+    assert [line["event"] for line in said] == ["A job is done."]
+
+
+async def test_work_that_another_worker_has_taken_up_already_is_passed_over(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def nothing(_: str) -> None:
+        """Never called."""
+
+    async def stalled(**_: float) -> list[QueuedWork]:
+        return [QueuedWork(id=1, queue="work", lock=None, queueing_lock=None, task_name=TASK)]
+
+    queue = Queue(load({"postgres_url": database_url}), {TASK: nothing})
+    async with queue._app.open_async():
+        monkeypatch.setattr(queue._app.job_manager, "get_stalled_jobs", stalled)
+        with capture_logs() as said:
+            await queue._recover()
+    assert said == []
