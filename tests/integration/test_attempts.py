@@ -1,7 +1,10 @@
-"""How an attempt at a job ends: when it is stopped, when PostgreSQL goes, when others are faster."""
+"""How an attempt ends: when it is stopped, when PostgreSQL goes, when others are faster."""
 
 import asyncio
+import os
+from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import pytest
 from procrastinate.jobs import Job as QueuedWork
@@ -9,13 +12,18 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from structlog.testing import capture_logs
 
 from core.clock import utc_now
-from core.errors import Unavailable
+from core.errors import Conflict, Unavailable
 from core.settings import load
+from storage.artifacts import DirectoryArtifacts
 from storage.job_status import MOST_BEGUN
 from storage.postgres.jobs import TASK, PostgresJobs
+from storage.postgres.models import PostgresModels
 from storage.queue import Queue
+from tests.catalogues import fitted_of, random_vectors
 from upnext.jobs import queued as queued_jobs
+from upnext.jobs.messages import Request
 from upnext.jobs.queued import JobRunner, Work
+from upnext.jobs.run import store_version
 
 pytestmark = pytest.mark.integration
 
@@ -104,3 +112,30 @@ async def test_work_that_another_worker_has_taken_up_already_is_passed_over(
         with capture_logs() as said:
             await queue._recover()
     assert said == []
+
+
+async def test_a_run_that_was_given_up_writes_no_version(
+    engine: AsyncEngine, database_url: str, tmp_path: Path
+) -> None:
+    settings, registry = load({"postgres_url": database_url}), PostgresModels(engine, utc_now)
+    asked = await registry.queue("content", {})
+    attempts = [await registry.claim(asked.id, {}) for _ in range(2)]
+    store = DirectoryArtifacts(tmp_path / "artifacts")
+    fitted = fitted_of(["a", "b"], random_vectors(2))
+
+    async def stored(token: UUID) -> str:
+        request = Request(
+            model_id=asked.id,
+            attempt=token,
+            model_type="content",
+            version=asked.version,
+            parent=os.getpid(),
+        )
+        return await asyncio.to_thread(store_version, settings, request, store, fitted)
+
+    given_up, current = [claimed[1] for claimed in attempts if claimed]
+    with pytest.raises(Conflict):
+        await stored(given_up)
+    assert store.keys("") == []
+    assert await stored(current)
+    assert store.keys("")

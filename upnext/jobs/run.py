@@ -18,6 +18,8 @@ from embeddings.text import REVISION
 from embeddings.version import Fitted, write_version
 from storage.artifacts import artifact_store
 from storage.milvus_writer import MilvusWriter
+from storage.postgres.engine import pool
+from storage.postgres.models import PostgresModels
 from upnext.jobs.fit_weights import fit_weights
 from upnext.jobs.kept_out import without_erased
 from upnext.jobs.messages import Outcome, Report, Request
@@ -40,6 +42,7 @@ def run(settings: Settings, request: Request, report: Callable[[Report], None]) 
 
     Raises:
         InvalidInput: there is too little data; the message says what to bring.
+        Conflict: the run was given up.
         Unavailable: a store did not answer; nothing that is live was touched.
     """
 
@@ -55,7 +58,23 @@ def run(settings: Settings, request: Request, report: Callable[[Report], None]) 
     fitted = recipe.fit(data.histories, lambda *at: tell("evaluating", "refitting", *at))
     fitted = replace(fitted, weights=judged.weights, metrics=judged.metrics)
     tell("publishing", "storing", 0.0, "storing the version")
-    uri = write_version(
+    uri = store_version(settings, request, store, fitted)
+    made = _publication(request.version, fitted, data, settings.state_recent)
+    _publish(settings, request, made, tell)
+    return Outcome(data.span(), recipe.params, fitted.metrics, uri)
+
+
+def store_version(
+    settings: Settings, request: Request, store: ArtifactStore, fitted: Fitted
+) -> str:
+    """Write the version's files, unless the run was given up; where they are.
+
+    Raises:
+        Conflict: it was given up: another attempt may have stored this version by now.
+        Unavailable: a store did not answer.
+    """
+    asyncio.run(_show_token(settings, request))
+    return write_version(
         store,
         fitted,
         version=request.version,
@@ -63,9 +82,11 @@ def run(settings: Settings, request: Request, report: Callable[[Report], None]) 
         content_revision=REVISION,
         created_at=utc_now(),
     )
-    made = _publication(request.version, fitted, data, settings.state_recent)
-    _publish(settings, request, made, tell)
-    return Outcome(data.span(), recipe.params, fitted.metrics, uri)
+
+
+async def _show_token(settings: Settings, request: Request) -> None:
+    async with pool(settings, patient=True) as engine:
+        await PostgresModels(engine, utc_now).update(request.model_id, request.attempt)
 
 
 def _content(store: ArtifactStore, data: Data, tell: Tell) -> NDArray[np.float32]:
