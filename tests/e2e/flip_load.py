@@ -46,6 +46,11 @@ class Answer:
         version: str | None = self.body["metadata"]["model_version"] if self.body else None
         return version
 
+    @property
+    def degraded(self) -> list[str]:
+        """What it was made without."""
+        return list(self.body["metadata"]["degraded"]) if self.body else []
+
 
 class FlipLoad:
     """Asks both services for ever new and for the same lists, until its block ends."""

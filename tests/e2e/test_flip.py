@@ -162,13 +162,16 @@ async def test_promote_and_roll_back_under_load(
     assert max(at.answered - at.began for at in flips) < ANSWERS_WITHIN_SECONDS
     kept = {answer.body["metadata"].get("cache_hit") for answer in load.answers if answer.body}
     assert {True, False} <= kept
-    check_followed(load.answers, flips)
+    # Lists that there was no room to make are of the version before, or of what is popular.
+    made = [answer for answer in load.answers if answer.degraded != ["overload"]]
+    assert len(made) > len(load.answers) / 2
+    check_followed(made, flips)
     copies = Recomputing(settings[0], [first.version, second.version], tmp_path / "copies")
-    await check_recomputed(load.answers, copies)
+    await check_recomputed(made, copies)
 
 
 def check_followed(answers: list[Answer], flips: list[Flip]) -> None:
-    """A second after each flip all four workers, and each answer, are of the new version."""
+    """Soon after each flip all four workers, and each answer, are of the new version."""
     ends = [*(at.began for at in flips[1:]), math.inf]
     for at, end in zip(flips, ends, strict=True):
         since = at.answered + WITHIN_SECONDS
@@ -183,7 +186,7 @@ async def check_recomputed(answers: list[Answer], copies: Recomputing) -> None:
     for answer in answers:
         assert answer.body is not None
         metadata = answer.body["metadata"]
-        assert metadata["degraded"] == [], metadata
+        assert answer.degraded == [], metadata
         path = urlsplit(answer.path).path
         key = (path, answer.version, metadata["generated_at"][:13])  # lists are of an hour
         if key not in made:
