@@ -11,11 +11,11 @@ from statistics import mean
 import click
 import msgspec
 import psutil
-from rich.table import Table
 
 from bench.made_up import Service, made_up_service
 from bench.made_up_data import Shape
 from bench.run import K6Run
+from bench.two_columns import two_columns
 from core.errors import UpnextError
 from core.settings import Settings
 from storage.redis.client import connect as connect_redis
@@ -53,7 +53,7 @@ def main(videos: int, users: int, minutes: float, home: Path | None) -> None:
             figures = measure(service, videos, minutes)
     except UpnextError as error:
         raise click.ClickException(str(error)) from error
-    emit(figures, as_json=False, table=lambda: _table(figures))
+    emit(figures, as_json=False, table=lambda: two_columns("Memory, bytes", figures))
 
 
 def measure(service: Service, videos: int, minutes: float) -> Figures:
@@ -100,15 +100,6 @@ async def _of_users(settings: Settings, users: Sequence[str]) -> list[int]:
         return list(sizes.values())
     finally:
         await client.aclose()
-
-
-def _table(figures: Figures) -> Table:
-    table = Table(title="Memory, bytes")
-    table.add_column("what")
-    table.add_column("value", justify="right")
-    for name, value in msgspec.structs.asdict(figures).items():
-        table.add_row(name.replace("_", " "), f"{value:,}")
-    return table
 
 
 if __name__ == "__main__":

@@ -15,9 +15,9 @@ import click
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
-from rich.table import Table
 
 from bench.milvus_server import MilvusServer
+from bench.two_columns import two_columns
 from core.errors import UpnextError
 from retrieval.ports import VectorSearch
 from storage.milvus import MilvusSearch
@@ -58,7 +58,9 @@ def main(videos: int, dimensions: int, *, texts: bool) -> None:
             figures = measure(writer, search, videos, dimensions, texts=texts)
     except UpnextError as error:
         raise click.ClickException(str(error)) from error
-    emit(figures, as_json=False, table=lambda: _table(figures))
+    emit(
+        figures, as_json=False, table=lambda: two_columns("A version into a Milvus server", figures)
+    )
 
 
 @contextmanager
@@ -138,15 +140,6 @@ def vectors(videos: int, dimensions: int) -> tuple[NDArray[np.float32], NDArray[
     items *= lengths / np.linalg.norm(items, axis=1, keepdims=True)
     users = groups[rng.integers(len(groups), size=USERS)] + rng.normal(size=(USERS, dimensions))
     return items.astype(np.float32), users.astype(np.float32)
-
-
-def _table(figures: Figures) -> Table:
-    table = Table(title="A version into a Milvus server")
-    table.add_column("what")
-    table.add_column("value", justify="right")
-    for name, value in msgspec.structs.asdict(figures).items():
-        table.add_row(name.replace("_", " "), f"{value:,}")
-    return table
 
 
 if __name__ == "__main__":

@@ -13,12 +13,12 @@ from typing import Any
 import click
 import httpx
 import msgspec
-from rich.table import Table
 
 from bench.made_up import TOKEN_LIFE, Service, made_up_service
 from bench.made_up_data import Shape
 from bench.searches import Asked, batched, searches_of, together
 from bench.service import forget
+from bench.two_columns import two_columns
 from core.errors import SetupError, UpnextError
 from core.types import UserId
 from storage.milvus import MilvusSearch
@@ -80,7 +80,7 @@ def main(
             figures = asyncio.run(measure(made, videos, per_second))
     except UpnextError as error:
         raise click.ClickException(str(error)) from error
-    emit(figures, as_json=False, table=lambda: _table(figures))
+    emit(figures, as_json=False, table=lambda: two_columns("Lists made anew, ms", figures))
     if file is not None:
         file.write_bytes(msgspec.json.format(msgspec.json.encode(figures), indent=2))
 
@@ -192,15 +192,6 @@ async def _page(client: httpx.AsyncClient, number: int) -> None:
     summary = answer.raise_for_status().json()["summary"]
     if summary["success_count"] != SIZE:
         raise SetupError(f"Not all lists of page {number} could be made: {summary}")
-
-
-def _table(figures: Figures) -> Table:
-    table = Table(title="Lists made anew, ms")
-    table.add_column("what")
-    table.add_column("value", justify="right")
-    for name, value in msgspec.structs.asdict(figures).items():
-        table.add_row(name.replace("_", " "), f"{value:,}")
-    return table
 
 
 if __name__ == "__main__":
