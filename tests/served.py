@@ -1,20 +1,17 @@
 """The real serving process over real stores, and versions for it that nobody had to train."""
 
 import asyncio
-import subprocess
-import sys
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from datetime import timedelta
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self
 
 import httpx
 
 from core.clock import utc_now
-from core.settings import Settings, child_environment, load
+from core.settings import Settings, load
 from core.types import Model, ModelStatus, Video
 from embeddings.version import Fitted, write_version
 from storage.artifacts import artifact_store
@@ -25,43 +22,30 @@ from storage.postgres.models import PostgresModels
 from storage.postgres.videos import PostgresVideos
 from tests.catalogues import video
 from tests.polling import eventually
+from tests.programs import Program
 from upnext.tokens import make_token
 
 STEPS: tuple[ModelStatus, ...] = ("training", "evaluating", "publishing", "ready")
 SERVE = "from core.settings import load; from upnext.serve import run; run(load())"
 
 
-class Served:
+class Served(Program):
     """`upnext serve` with these settings, from its start to its end."""
 
+    code = SERVE
+
     def __init__(self, settings: Settings) -> None:
-        self.settings = settings
+        super().__init__(settings)
         self.address = f"http://127.0.0.1:{settings.port}"
-        self.process: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Self:
-        self.process = subprocess.Popen(  # noqa: S603 - our own program
-            [sys.executable, "-c", SERVE], env=child_environment(self.settings), cwd=Path.cwd()
-        )
+        self.launch()
         try:
             eventually(self._ready, seconds=60)
         except BaseException:
             self.stop()
             raise
         return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.stop()
-
-    def stop(self) -> None:
-        assert self.process
-        self.process.terminate()
-        self.process.wait(20)
 
     def client(self) -> httpx.Client:
         """A client with a token for everything."""
@@ -92,6 +76,21 @@ def of_popular_lists(database_url: str, redis_url: str, home: Path) -> Settings:
             "artifacts_url": home.as_uri(),
             "jwt_secret": "a secret of this test only, long enough for an HMAC",
             "index": "exact",
+        }
+    )
+
+
+def over_stores(folder: Path, **more: str) -> Settings:
+    """A service of what is named: the addresses of all stores, and whatever else differs."""
+    return load(
+        {
+            "home": str(folder / "home"),
+            "port": str(free_port()),
+            "workers": "1",
+            "artifacts_url": (folder / "artifacts").as_uri(),
+            "jwt_secret": "a secret of this test only, long enough for an HMAC",
+            "redis_timeout_seconds": "2",
+            **more,
         }
     )
 

@@ -15,18 +15,17 @@ import pytest
 from redis import Redis
 from sqlalchemy import text
 
-from core.settings import Settings, load
+from core.settings import Settings
 from core.types import AddCounts, Interaction
 from embeddings.dataset import read_histories
 from storage.artifacts import artifact_store
-from storage.embedded.server import free_port
 from storage.milvus_writer import MilvusWriter
 from storage.postgres.engine import pool
 from storage.postgres.interactions import PostgresInteractions
 from storage.redis.users import LATE_SECONDS
 from tests.histories import watch
 from tests.polling import eventually
-from tests.served import Served
+from tests.served import Served, over_stores
 from tests.stored import store_live, store_videos
 from tests.working import Working
 from upnext.jobs.keys import snapshot_key
@@ -45,20 +44,14 @@ TABLES = text(
 def settings(
     tmp_path: Path, database_url: str, redis_url: str, milvus_uri: str, nats_url: str
 ) -> Settings:
-    return load(
-        {
-            "home": str(tmp_path / "home"),
-            "port": str(free_port()),
-            "workers": "2",
-            "postgres_url": database_url,
-            "redis_url": redis_url,
-            "milvus_uri": milvus_uri,
-            "bus_url": nats_url,
-            "index": "exact",
-            "artifacts_url": (tmp_path / "artifacts").as_uri(),
-            "jwt_secret": "a secret of this test only, long enough for an HMAC",
-            "redis_timeout_seconds": "2",
-        }
+    return over_stores(
+        tmp_path,
+        postgres_url=database_url,
+        redis_url=redis_url,
+        milvus_uri=milvus_uri,
+        bus_url=nats_url,
+        index="exact",
+        workers="2",
     )
 
 

@@ -11,12 +11,12 @@ from typing import Any
 import httpx
 import pytest
 
-from core.settings import Settings, load
-from storage.embedded.server import EmbeddedServer, free_port
+from core.settings import Settings
+from storage.embedded.server import EmbeddedServer
 from storage.embedded.stack import EmbeddedStack
 from tests.catalogues import fitted_of, video
 from tests.polling import eventually
-from tests.served import Served, put_live, write_videos
+from tests.served import Served, over_stores, put_live, write_videos
 from tests.serving import GENRES, NAMES, vectors_by_genre
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(170)]
@@ -37,20 +37,13 @@ def milvus(tmp_path: Path) -> Iterator[EmbeddedServer]:
 def settings(
     tmp_path: Path, database_url: str, redis_url: str, milvus: EmbeddedServer, nats_url: str
 ) -> Settings:
-    return load(
-        {
-            "home": str(tmp_path / "home"),
-            "port": str(free_port()),
-            "workers": "1",
-            "postgres_url": database_url,
-            "redis_url": redis_url,
-            "milvus_uri": milvus.url,
-            "milvus_timeout_seconds": str(DEADLINE_SECONDS),
-            "bus_url": nats_url,
-            "artifacts_url": (tmp_path / "artifacts").as_uri(),
-            "jwt_secret": "a secret of this test only, long enough for an HMAC",
-            "redis_timeout_seconds": "2",
-        }
+    return over_stores(
+        tmp_path,
+        postgres_url=database_url,
+        redis_url=redis_url,
+        milvus_uri=milvus.url,
+        bus_url=nats_url,
+        milvus_timeout_seconds=str(DEADLINE_SECONDS),
     )
 
 

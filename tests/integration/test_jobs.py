@@ -13,15 +13,14 @@ import psutil
 import pytest
 
 from core.clock import utc_now
-from core.settings import Settings, load
+from core.settings import Settings
 from storage.artifacts import artifact_store
-from storage.embedded.server import free_port
 from storage.postgres.engine import pool
 from storage.postgres.interactions import PostgresInteractions
 from storage.postgres.jobs import PostgresJobs
 from tests.histories import watch
 from tests.polling import eventually
-from tests.served import Served
+from tests.served import Served, over_stores
 from tests.stored import store_live, store_videos
 from tests.working import Working
 from upnext.jobs.old_jobs import forget_old_jobs
@@ -36,20 +35,13 @@ USERS = [f"job-{number:03}" for number in range(40)]
 def settings(
     tmp_path: Path, database_url: str, redis_url: str, milvus_uri: str, nats_url: str
 ) -> Settings:
-    return load(
-        {
-            "home": str(tmp_path / "home"),
-            "port": str(free_port()),
-            "workers": "1",
-            "postgres_url": database_url,
-            "redis_url": redis_url,
-            "milvus_uri": milvus_uri,
-            "bus_url": nats_url,
-            "index": "exact",
-            "artifacts_url": (tmp_path / "artifacts").as_uri(),
-            "jwt_secret": "a secret of this test only, long enough for an HMAC",
-            "redis_timeout_seconds": "2",
-        }
+    return over_stores(
+        tmp_path,
+        postgres_url=database_url,
+        redis_url=redis_url,
+        milvus_uri=milvus_uri,
+        bus_url=nats_url,
+        index="exact",
     )
 
 
@@ -127,7 +119,7 @@ def test_lists_are_made_also_when_the_worker_is_killed(
         assert [line["user_id"] for line in lines(client, second)] == [USERS[3], USERS[1]]
 
         began = time.monotonic()
-        assert worker.end() == 0
+        assert worker.stop() == 0
         assert time.monotonic() - began < 8  # 1.5 of its own clock; other tests run beside it
 
     asyncio.run(_forgotten(settings, first))
