@@ -29,7 +29,7 @@ from api.jobs import Jobs
 from api.limits import Limiter, quotas
 from api.list_cache import ListCache
 from api.local_lists import LocalLists
-from api.maker import maker_over
+from api.maker import Maker, maker_over
 from api.moment import Moment
 from api.own_lists import OwnLists
 from api.promotion import Promotion
@@ -255,21 +255,16 @@ def _services(
     local: LocalLists,
 ) -> Services:
     cache = TrustedCache(stores.cache, forgetting.owes)
-    lists = ListCache(cache)
     states = States(store=stores.states, cache=cache, recent=settings.state_recent)
-    maker = maker_over(search, deadline_seconds=settings.milvus_timeout_seconds)
-    admission = Admission(settings.computations)
     return Services(
-        recommender=Recommender(
-            own_lists=OwnLists(
-                local=local, lists=lists, states=states, maker=maker, admission=admission
-            ),
-            lists=lists,
+        recommender=_recommender(
+            settings,
+            memory,
+            lists=ListCache(cache),
             states=states,
-            maker=maker,
-            moment=memory.moment,
-            admission=admission,
+            maker=maker_over(search, deadline_seconds=settings.milvus_timeout_seconds),
             impressions=impressions,
+            local=local,
         ),
         batch_pages=BatchPages(
             directory=stores.users,
@@ -306,6 +301,30 @@ def _services(
         moment=memory.moment,
         live=memory.live,
         ready=memory.follower.loaded.is_set,
+    )
+
+
+def _recommender(
+    settings: Settings,
+    memory: Memory,
+    *,
+    lists: ListCache,
+    states: States,
+    maker: Maker,
+    impressions: Impressions,
+    local: LocalLists,
+) -> Recommender:
+    admission = Admission(settings.computations)
+    return Recommender(
+        own_lists=OwnLists(
+            local=local, lists=lists, states=states, maker=maker, admission=admission
+        ),
+        lists=lists,
+        states=states,
+        maker=maker,
+        moment=memory.moment,
+        admission=admission,
+        impressions=impressions,
     )
 
 
