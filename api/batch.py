@@ -11,6 +11,7 @@ import structlog
 from api.maker import Made, maker_over
 from api.moment import Moment
 from api.page_search import PageSearch
+from api.remembering import of_a_moment
 from api.schemas import Recommended
 from core.types import UserId, UserState
 from retrieval.ports import VectorSearch
@@ -71,10 +72,9 @@ class Batch:
         """
         self._states = states
         self._recent = recent
-        together = PageSearch(
-            search, remember=lambda name: remember and name.startswith("content_")
-        )
-        self._maker = maker_over(together, deadline_seconds=DEADLINE_SECONDS)
+        together = PageSearch(search)
+        lasting = of_a_moment(together) if remember else together
+        self._maker = maker_over(lasting, deadline_seconds=DEADLINE_SECONDS)
 
     async def page(
         self, user_ids: Sequence[UserId], moment: Moment, limit: int = LONGEST_LIST

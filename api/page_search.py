@@ -3,19 +3,17 @@
 import asyncio
 from collections import defaultdict
 from collections.abc import Callable, Iterable
-from sys import intern
 
 import numpy as np
 from numpy.typing import NDArray
 
-from core.types import Hits, VideoId
+from core.types import Hits
 from embeddings.version import Version
 from retrieval.exact import ExactSearch
 from retrieval.ports import VectorSearch
 
 STEP = 64  # hits; those who ask for about as many are searched for together
 TURN = 8  # answers that are told before others have the event loop for a moment
-MOST_KEPT = 50_000  # vectors whose hits are remembered, some 2 kB each
 
 _Answer = asyncio.Future[Hits]
 
@@ -28,44 +26,19 @@ class PageSearch:
     whoever makes the lists of many users makes them as tasks. For one event loop.
     """
 
-    def __init__(
-        self,
-        search: VectorSearch,
-        *,
-        remember: Callable[[str], bool] = lambda _: False,
-        most_kept: int = MOST_KEPT,
-    ) -> None:
-        """Make a search.
-
-        Args:
-            search: what is asked; its answer to a vector may not depend on those beside it.
-            remember: says of a collection whether its hits are kept for the next who asks for the
-                same: worth it where many do, and right as long as nothing changes in it.
-            most_kept: of how many vectors, the last ones.
-        """
+    def __init__(self, search: VectorSearch) -> None:
+        """Make a search; the answer of `search` to a vector may not depend on those beside it."""
         self._search = search
-        self._remember = remember
-        self._most_kept = most_kept
-        self._kept: dict[tuple[str, bytes], tuple[int, Hits]] = {}
         self._asked: defaultdict[tuple[str, int], dict[bytes, _Answer]] = defaultdict(dict)
         self._running: set[asyncio.Task[None]] = set()
 
     async def search(self, collection: str, vectors: NDArray[np.float32], k: int) -> list[Hits]:
         """See `retrieval.ports.VectorSearch.search`."""
         rows = np.ascontiguousarray(vectors, dtype=np.float32)
-        asked = [row.tobytes() for row in rows]
-        known = {row: hits for row in asked if (hits := self._known(collection, row, k))}
-        missing = [row for row in asked if row not in known]
         # Shielded: others may wait for the same, whatever becomes of this one.
-        waits = [asyncio.shield(self._promise(collection, row, k)) for row in missing]
-        told = known | dict(zip(missing, await asyncio.gather(*waits), strict=True))
-        found = [told[row] for row in asked]
+        waits = [asyncio.shield(self._promise(collection, row.tobytes(), k)) for row in rows]
+        found = await asyncio.gather(*waits)
         return [Hits(hits.ids[:k], hits.scores[:k], hits.without) for hits in found]
-
-    def _known(self, collection: str, vector: bytes, k: int) -> Hits | None:
-        """The kept hits of a vector if they are enough; taken now, since they may be let go."""
-        kept_k, hits = self._kept.get((collection, vector), (0, None))
-        return hits if k <= kept_k else None
 
     def _promise(self, collection: str, vector: bytes, k: int) -> _Answer:
         """The hits of a vector, once they are there."""
@@ -86,28 +59,9 @@ class PageSearch:
         vectors = np.array([np.frombuffer(vector, dtype=np.float32) for vector in answers])
         try:
             found = await self._search.search(collection, vectors, k)
-            await self._take(collection, k, answers, found)
+            await _take(answers, found)
         except Exception as error:  # noqa: BLE001 - it is theirs who asked
             _tell(answers.values(), error)
-
-    async def _take(
-        self, collection: str, k: int, answers: dict[bytes, _Answer], found: list[Hits]
-    ) -> None:
-        """Tell what was found. Raises `ValueError` if it is not one answer for each."""
-        for at, ((vector, answer), hits) in enumerate(zip(answers.items(), found, strict=True)):
-            if at % TURN == TURN - 1:
-                await asyncio.sleep(0)  # or all lists of a page would be made in one go
-            if self._remember(collection):
-                self._keep((collection, vector), k, hits)
-            if not answer.done():
-                answer.set_result(hits)
-
-    def _keep(self, asked: tuple[str, bytes], k: int, hits: Hits) -> None:
-        if k <= self._kept.get(asked, (0, None))[0]:
-            return  # another answer, with more of them, came first
-        self._kept[asked] = k, _lean(hits)
-        if len(self._kept) > self._most_kept:
-            del self._kept[next(iter(self._kept))]  # the oldest
 
 
 def for_pages(
@@ -119,12 +73,16 @@ def for_pages(
     return ExactSearch(lambda: [version], most_bytes=most_bytes)
 
 
+async def _take(answers: dict[bytes, _Answer], found: list[Hits]) -> None:
+    """Tell what was found. Raises `ValueError` if it is not one answer for each."""
+    for at, (answer, hits) in enumerate(zip(answers.values(), found, strict=True)):
+        if at % TURN == TURN - 1:
+            await asyncio.sleep(0)  # or all lists of a page would be made in one go
+        if not answer.done():
+            answer.set_result(hits)
+
+
 def _tell(answers: Iterable[_Answer], error: Exception) -> None:
     for answer in answers:
         if not answer.done():
             answer.set_exception(error)
-
-
-def _lean(hits: Hits) -> Hits:
-    """The same with ids that all kept hits share: they are most of what is kept."""
-    return Hits(tuple(VideoId(intern(id_)) for id_ in hits.ids), hits.scores, hits.without)

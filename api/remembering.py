@@ -1,5 +1,6 @@
 """What is like a video, searched for once a minute however many watched it last."""
 
+import math
 import time
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from retrieval.ports import VectorSearch
 
 KEPT_SECONDS = 60.0
 MOST_KEPT = 8_192  # vectors, some 2 kB each
+MOST_KEPT_OF_A_MOMENT = 50_000
 STEP = 64  # hits; those who want about as many share what is remembered
 
 Key = tuple[str, bytes]
@@ -46,6 +48,7 @@ class Remembering:
         *,
         generation: Callable[[], Hashable] = lambda: None,
         most_kept: int = MOST_KEPT,
+        kept_seconds: float = KEPT_SECONDS,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """Make a search.
@@ -54,11 +57,13 @@ class Remembering:
             search: what is asked; its answer to a vector may not depend on those beside it.
             generation: another one means that there are new videos: all is forgotten.
             most_kept: of how many vectors, the last ones.
+            kept_seconds: for how long.
             clock: seconds, never going back.
         """
         self._search = search
         self._generation = generation
         self._most_kept = most_kept
+        self._kept_seconds = kept_seconds
         self._clock = clock
         self._kept: dict[Key, _Kept] = {}
         self._kept_of = generation()
@@ -88,13 +93,19 @@ class Remembering:
         return kept if kept is not None and k <= kept.k and self._clock() < kept.until else None
 
     def _keep(self, keys: Sequence[Key], k: int, answers: Sequence[Hits]) -> None:
-        until = self._clock() + KEPT_SECONDS
+        until = self._clock() + self._kept_seconds
         for key, hits in zip(keys, answers, strict=True):
-            if hits.without is None:
+            # Another answer, with more of them, may have come first.
+            if hits.without is None and self._known(key, k) is None:
                 self._kept.pop(key, None)  # so that it is the last one now
                 self._kept[key] = _Kept(k, until, "\n".join(hits.ids), hits.scores)
         while len(self._kept) > self._most_kept:
             del self._kept[next(iter(self._kept))]
+
+
+def of_a_moment(search: VectorSearch, *, most_kept: int = MOST_KEPT_OF_A_MOMENT) -> Remembering:
+    """Remembers for as long as it lives: for many lists of one moment, in which nothing changes."""
+    return Remembering(search, most_kept=most_kept, kept_seconds=math.inf)
 
 
 def _digest(row: NDArray[np.float32]) -> bytes:

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from api.page_search import PageSearch
+from api.remembering import of_a_moment
 from core.errors import Unavailable
 from tests.catalogues import DIM, random_vectors
 from tests.counted_search import TEXTS, VIDEOS, Counted
@@ -43,7 +44,7 @@ async def test_those_who_want_many_more_are_asked_for_apart() -> None:
 
 async def test_a_vector_that_several_ask_for_is_searched_once_and_may_be_remembered() -> None:
     counted = Counted()
-    search = PageSearch(counted, remember=lambda name: name == TEXTS)
+    search = of_a_moment(PageSearch(counted))
     same = random_vectors(1)
     for _ in range(2):
         await asyncio.gather(*(search.search(TEXTS, same, 20) for _ in range(9)))
@@ -57,7 +58,7 @@ async def test_a_vector_that_several_ask_for_is_searched_once_and_may_be_remembe
 
 async def test_only_so_many_are_remembered_the_last_ones() -> None:
     counted = Counted()
-    search = PageSearch(counted, remember=lambda _: True, most_kept=2)
+    search = of_a_moment(PageSearch(counted), most_kept=2)
     a, b, c = (row[np.newaxis] for row in random_vectors(3))
     for vector in (a, b, c, c, b, a):
         await search.search(TEXTS, vector, 5)
@@ -66,7 +67,7 @@ async def test_only_so_many_are_remembered_the_last_ones() -> None:
 
 async def test_what_is_let_go_while_others_are_searched_for_is_told_all_the_same() -> None:
     counted = Counted()
-    search = PageSearch(counted, remember=lambda _: True, most_kept=2)
+    search = of_a_moment(PageSearch(counted), most_kept=2)
     users = random_vectors(6)
     await search.search(TEXTS, users[:2], 5)
     found = await search.search(TEXTS, users, 5)  # the four new ones drive the first two out
@@ -77,7 +78,7 @@ async def test_what_is_let_go_while_others_are_searched_for_is_told_all_the_same
 
 async def test_all_who_ask_hear_that_the_index_is_away_and_the_next_find_it_back() -> None:
     counted = Counted()
-    search = PageSearch(counted, remember=lambda _: True)
+    search = of_a_moment(PageSearch(counted))
     counted.away = True
     calls = [search.search(VIDEOS, random_vectors(3), 5) for _ in range(4)]
     heard = await asyncio.gather(*calls, return_exceptions=True)

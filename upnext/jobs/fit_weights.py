@@ -12,6 +12,7 @@ from api.gathered import Gathered
 from api.maker import Maker, maker_over
 from api.moment import Moment
 from api.page_search import PageSearch
+from api.remembering import of_a_moment
 from core.types import RankingConfig, VideoId, Weights
 from embeddings.evaluate import TOP, Split, evaluate
 from embeddings.items import ItemVectors
@@ -112,7 +113,7 @@ async def _meet(past: Past, judged: NDArray[np.int64], fitted: Fitted, cases: li
     """Append the cases of these users as they were, of those that have a vector."""
     version = _version(fitted)
     exact = ExactSearch(lambda: [version], most_bytes=sys.maxsize)
-    search = PageSearch(exact, remember=lambda name: name != f"videos_{version.version}")
+    search = of_a_moment(PageSearch(exact))
     maker = maker_over(search, deadline_seconds=DEADLINE_SECONDS)
     for snapshot, asks in past.moments(judged):
         for start in range(0, len(asks), AT_ONCE):
