@@ -37,6 +37,7 @@ from api.routes import (
 )
 from api.services import Services
 from api.strict import only_what_is_read
+from api.unread import telling
 from core.errors import UpnextError
 
 MAX_BODY_BYTES = 64 * 1024
@@ -132,6 +133,7 @@ class _Application(Litestar):
             if await self.hot.sends(scope, send, began):
                 return
             begin(scope, began)
+            receive, send = telling(scope, receive, send)
         await super().__call__(scope, receive, send)
 
 

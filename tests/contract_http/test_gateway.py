@@ -82,6 +82,15 @@ def test_the_gateway_gets_what_it_relies_on(
     assert [fault for faults in found for fault in faults] == []
 
 
+def test_who_is_refused_before_the_body_was_read_is_told_that_the_connection_ends(
+    client: httpx.Client,
+) -> None:
+    for _ in range(50):
+        refused = client.post("/users/viewer/watch-history", content=b" " * 200_000)
+        assert (refused.status_code, refused.headers["connection"]) == (401, "close")
+        assert client.get("/health").status_code == 200
+
+
 @pytest.mark.parametrize("name", OPERATIONS)
 @hypothesis.settings(
     max_examples=4, suppress_health_check=list(hypothesis.HealthCheck), deadline=None
