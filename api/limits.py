@@ -2,10 +2,11 @@
 
 Answers are lent to a process ahead of need (`core.quota` has the rule and why it holds), so that an
 answer seldom waits for the ledger: a loan is a fifth of what is free, renewed when half of it is
-used, or when two thirds of its time are over and it is still in use. What a process holds of a
-caller who went quiet goes back after 15 seconds, or as soon as another process recalls it: nobody
-is refused while answers lie about elsewhere, save those of a process that died. While the ledger
-is away each process counts for itself.
+used, or when two thirds of its time are over and it is still in use; callers who are due are
+settled together 20 times a second, one who has used three quarters at once. What a process holds
+of a caller who went quiet goes back after 15 seconds, or as soon as another process recalls it:
+nobody is refused while answers lie about elsewhere, save those of a process that died. While the
+ledger is away each process counts for itself.
 """
 
 import asyncio
@@ -77,8 +78,12 @@ class Limiter:
         if now >= account.until:
             return None
         verdict = account.use(now)
-        if (account.tokens <= account.low or now >= account.renewed_from) and not account.asking:
+        if account.asking:
+            return verdict
+        if account.tokens <= account.low // 2:
             self._settling.soon(account)
+        elif account.tokens <= account.low or now >= account.renewed_from:
+            self._settling.later(account)  # with others: a round trip is most of what it costs
         return verdict
 
     async def acquire(self, principal: Principal) -> Verdict:
@@ -148,6 +153,7 @@ class Limiter:
                 self._give_back(account)
         for accounts in self._accounts.values():
             self._sweep(accounts)
+        self._settling.begin()
 
     async def close(self) -> None:
         """Give back what is in hand, so that nobody is refused because of it."""
@@ -190,7 +196,7 @@ class Limiter:
 
     def _give_back(self, account: Account) -> None:
         account.tokens = 0
-        self._settling.soon(account)
+        self._settling.later(account)
 
     def _sweep(self, accounts: OrderedDict[str, Account]) -> None:
         """Give back what was lent too long ago and forget who holds nothing."""

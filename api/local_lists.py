@@ -144,8 +144,10 @@ class LocalLists:
 
     def answer(self, user_id: UserId, limit: int) -> Answer | None:
         """The finished answer, whether or not it still holds."""
-        user = self._users.get(user_id)
-        return None if user is None else user.answers.get(limit)
+        try:  # `get` would look three times
+            return self._users[user_id].answers.get(limit)
+        except KeyError:
+            return None
 
     def put_answer(
         self, body: UserList, limit: int, encoded: bytes, before: Moment, after: Moment

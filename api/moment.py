@@ -1,9 +1,9 @@
 """What is in force as a request begins; it is taken once and kept to the request's end."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 
+import msgspec
 import numpy as np
 from msgspec import UNSET, UnsetType
 
@@ -17,8 +17,7 @@ from retrieval.snapshot import Snapshot
 NOTHING_EXPLAINED: Mapping[VideoId, Explanation] = {}
 
 
-@dataclass(frozen=True, slots=True)
-class Moment:
+class Moment(msgspec.Struct, frozen=True, kw_only=True):
     """The live version (None before the first), the configuration, the catalogue and the time.
 
     `loaded` is false until the catalogue was read: then there is nothing to check lists by.

@@ -1,7 +1,7 @@
 """The use case of a list: what is kept, else what can be made now."""
 
+import dataclasses
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 
 from msgspec import structs
 
@@ -95,7 +95,7 @@ class Recommender:
             found = NOBODY if for_user is None else await self._states.hurried(for_user)
             others = structs.replace(filters, exclude=filters.exclude | {video_id})
             made = await self._maker.listing("popular", found.state, moment, filters=others)
-            made = replace(made, left_out=made.left_out | {OVERLOAD})
+            made = dataclasses.replace(made, left_out=made.left_out | {OVERLOAD})
         body = answers.similar_list(video_id, made, limit, moment, found.missing)
         self._count(body)
         return body
@@ -160,7 +160,7 @@ class Recommender:
         """What is there without computing: the list of an earlier version, else the popular one."""
         if asked.plain and "redis" not in kept.missing:
             for version in moment.earlier:
-                before = replace(moment, live=version)
+                before = structs.replace(moment, live=version)
                 old = await self._kept(asked, before)
                 if old is not None:
                     return self._answer(asked, old.without(OVERLOAD), before)

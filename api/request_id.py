@@ -15,10 +15,16 @@ def request_id(scope: Any) -> str:  # noqa: ANN401 - the framework has many name
     """The request's id, made when first asked for."""
     state: dict[str, Any] = scope["state"]
     if _HEADER not in state:
-        sent = next((v for k, v in scope["headers"] if k.lower() == b"x-request-id"), b"")
-        state[_HEADER] = sent.decode() if sent and _SANE.fullmatch(sent) else _new()
+        state[_HEADER] = _sent(scope["headers"]) or _new()
     name: str = state[_HEADER]
     return name
+
+
+def _sent(headers: Any) -> str | None:  # noqa: ANN401 - pairs, as servers have them
+    for name, value in headers:
+        if name == b"x-request-id":
+            return value.decode() if _SANE.fullmatch(value) else None
+    return None
 
 
 def _new() -> str:

@@ -43,10 +43,18 @@ class Settling:
         self._task: asyncio.Task[None] | None = None
         self._away_until = 0.0
 
-    def soon(self, account: Account) -> None:
-        """Settle this account, together with others that are due."""
+    def later(self, account: Account) -> None:
+        """Settle this account when `begin` is called, or another has to be settled."""
         self._due[account] = None
-        if self._task is None:
+
+    def soon(self, account: Account) -> None:
+        """Settle this account now, together with others that are due."""
+        self._due[account] = None
+        self.begin()
+
+    def begin(self) -> None:
+        """Settle what is due, if anything is."""
+        if self._due and self._task is None:
             self._task = asyncio.get_running_loop().create_task(self._run())
 
     async def lent(self, account: Account) -> None:
@@ -62,6 +70,7 @@ class Settling:
 
     async def done(self) -> None:
         """Wait until nothing is due."""
+        self.begin()
         if self._task is not None:
             await self._task
 

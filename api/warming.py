@@ -3,11 +3,12 @@
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Protocol
 
 import structlog
+from msgspec import structs
 
 from api.batch import Batch, BulkStates
 from api.list_cache import ListCache
@@ -171,4 +172,4 @@ class Warming:
             version := self._live.get(model.version)
         ) is None or not self._moment().loaded:
             await asyncio.sleep(AGAIN_SECONDS)
-        return replace(self._moment(), live=version, live_missing=None), version
+        return structs.replace(self._moment(), live=version, live_missing=None), version

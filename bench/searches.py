@@ -61,7 +61,13 @@ async def searches_of(settings: Settings, users: Sequence[UserId]) -> list[list[
     with tempfile.TemporaryDirectory() as folder:
         store = artifact_store(settings.artifacts_url or "")
         version = open_version(store, live.version, Path(folder))
-        moment = Moment(version, RankingConfig(), snapshot, utc_now(), loaded=True)
+        moment = Moment(
+            live=version,
+            config=RankingConfig(),
+            snapshot=snapshot,
+            now=utc_now(),
+            loaded=True,
+        )
         asked = []
         for user in users:
             recorder = _Recorder()

@@ -143,3 +143,15 @@ async def test_a_count_is_small_and_goes_away(redis_url: str, sub: str) -> None:
     assert (await client.memory_usage(f"l:{{{sub}-light}}") or 0) in range(1, 256)
     assert 60_000 < await client.pttl(f"l:{{{sub}}}") <= 76_000
     await client.aclose()
+
+
+async def test_a_server_that_forgot_the_script_is_told_it_again(redis_url: str, sub: str) -> None:
+    client = connect(redis_url, timeout_seconds=2.0)
+    ledger = RedisLedger(client, "a")
+    for counted in (2, 4):
+        await client.script_flush()
+        settled = await ledger.settle(
+            [Report(USER, sub, used=((0, 2),)), Report(USER, f"{sub}-2", used=((0, 2),))]
+        )
+        assert [each.counted for each in settled] == [counted, counted]
+    await client.aclose()

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from msgspec import structs
 
 from api.answers import Asked
 from api.batch import Batch
@@ -84,7 +85,7 @@ async def test_a_user_who_fails_fails_alone(world: World) -> None:
     assert state is not None
     broken, _ = world.version.items.take([watch.video_id for watch in state.recent])
     moment = world.moment()
-    faulty = replace(moment, live=replace(world.version, encoder=Faulty()))
+    faulty = structs.replace(moment, live=replace(world.version, encoder=Faulty()))
     page = await batch_of(world).page(USERS, faulty)
     assert list(page.failed) == [USERS[3]]
     assert "ZeroDivisionError" in page.failed[USERS[3]]

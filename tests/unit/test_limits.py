@@ -160,6 +160,26 @@ async def test_a_quiet_process_gives_back_what_it_holds() -> None:
     assert not fleet.limiters[0]._accounts["user"]
 
 
+async def test_loans_in_use_are_renewed_together() -> None:
+    fleet = Fleet(1)
+    [limiter], [ledger] = fleet.limiters, fleet.ledgers
+    callers = [Principal(f"caller{n}", frozenset({"user"})) for n in range(20)]
+    for caller in callers:
+        await limiter.acquire(caller)
+    fleet.clock.turns = []
+    await fleet.clock.sleep(USER.lease_ms / 1000 - 1)
+    await limiter.tick()  # finds out where recalls are
+    before = ledger.trips
+    assert all(limiter.take(caller) for caller in callers)
+    await settled()
+    assert ledger.trips == before
+    await limiter.tick()
+    await settled()
+    assert ledger.trips == before + 2  # recalls, and everybody's renewal
+    await fleet.clock.sleep(2)
+    assert all(limiter.take(caller) for caller in callers)
+
+
 async def test_closing_gives_everything_back() -> None:
     fleet = Fleet(1)
     assert await fleet.ask(0)

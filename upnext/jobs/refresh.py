@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
-from dataclasses import replace
 from datetime import timedelta
 from typing import Self
 
@@ -128,7 +127,7 @@ class _Moments:
         if now - self._moment.now >= MOMENT_LASTS:
             counters = await self._videos.popularity(None)
             snapshot = await asyncio.to_thread(_recounted, self._moment.snapshot, counters)
-            self._moment = replace(self._moment, snapshot=snapshot, now=now)
+            self._moment = msgspec.structs.replace(self._moment, snapshot=snapshot, now=now)
         return self._moment
 
 
