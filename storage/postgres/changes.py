@@ -14,7 +14,7 @@ from sqlalchemy import Row, text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from core.types import Change, ChangeCursor
-from storage.postgres.engine import transaction
+from storage.postgres.engine import reading, transaction
 
 _PAGE = 1000
 
@@ -73,7 +73,7 @@ class PostgresChanges:
 
     async def end(self) -> ChangeCursor:
         """A cursor after which nothing that is committed later can be missed."""
-        async with transaction(self._engine) as connection:
+        async with reading(self._engine) as connection:
             return ChangeCursor(await connection.scalar(_HORIZON), 0)
 
     async def read(self, after: ChangeCursor) -> tuple[list[Change], ChangeCursor]:
@@ -86,7 +86,7 @@ class PostgresChanges:
         or an older copy) and to one after which changes were pruned.
         """
         place = {"transaction": str(after.transaction), "id": after.id}
-        async with transaction(self._engine) as connection:
+        async with reading(self._engine) as connection:
             rows = (await connection.execute(READ, {**place, "ahead": sorted(after.ahead)})).all()
             # After the reading, so that what is pruned in between is not missed.
             if await connection.scalar(_LOST, place):

@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from core.errors import Conflict, Unavailable
 from core.types import Change, RankingConfig
 from storage.postgres.changes import note
-from storage.postgres.engine import transaction
+from storage.postgres.engine import reading, transaction
 
 _CURRENT = text("SELECT version, body FROM ranking_configs ORDER BY version DESC LIMIT 1")
 _VERSIONS = text("SELECT version, body FROM ranking_configs ORDER BY version DESC")
@@ -33,7 +33,7 @@ class PostgresConfigs:
 
     async def current(self) -> RankingConfig:
         """The newest version. Raises `Unavailable`."""
-        async with transaction(self._engine) as connection:
+        async with reading(self._engine) as connection:
             row = (await connection.execute(_CURRENT)).one_or_none()
         if row is None:
             raise Unavailable("postgres", "there is no ranking configuration: run `upnext migrate`")
@@ -41,7 +41,7 @@ class PostgresConfigs:
 
     async def versions(self) -> list[RankingConfig]:
         """All versions, newest first. Raises `Unavailable`."""
-        async with transaction(self._engine) as connection:
+        async with reading(self._engine) as connection:
             return [_config(row) for row in await connection.execute(_VERSIONS)]
 
     async def add(self, config: RankingConfig, after: int) -> RankingConfig:

@@ -15,7 +15,7 @@ from core.clock import Clock
 from core.errors import JobNotFound
 from core.jobs import Job, JobKind, JobProgress
 from storage.job_status import ENDED, ENDS_ITS_WORKER, MOST_BEGUN, check_attempt
-from storage.postgres.engine import transaction
+from storage.postgres.engine import reading, transaction
 from storage.postgres.queueing import defer
 from storage.postgres.tables import jobs
 
@@ -44,7 +44,7 @@ class PostgresJobs:
 
     async def get(self, job_id: str) -> Job:
         """Raises `JobNotFound`."""
-        async with transaction(self._engine) as connection:
+        async with reading(self._engine) as connection:
             found = await connection.execute(_without_params().where(jobs.c.id == job_id))
             row = found.one_or_none()
         if row is None:

@@ -11,7 +11,7 @@ from core.errors import Conflict, ModelNotFound
 from core.types import Change, Model, ModelStatus, ModelType
 from storage.model_status import ENDED, OPEN_READY, check_promotable
 from storage.postgres.changes import note
-from storage.postgres.engine import transaction
+from storage.postgres.engine import reading, transaction
 from storage.postgres.model_rows import live_row, locked, newest, to_model
 from storage.postgres.runs import PostgresRuns
 from storage.postgres.tables import models
@@ -39,7 +39,7 @@ class PostgresModels(PostgresRuns):
 
     async def get(self, model_id: str) -> Model:
         """Raises `ModelNotFound`, `Unavailable`."""
-        async with transaction(self._engine) as connection:
+        async with reading(self._engine) as connection:
             found = await connection.execute(select(models).where(models.c.id == model_id))
             row = found.one_or_none()
         if row is None:
@@ -55,12 +55,12 @@ class PostgresModels(PostgresRuns):
             statement = statement.where(models.c.model_type == model_type)
         if status is not None:
             statement = statement.where(models.c.status == status)
-        async with transaction(self._engine) as connection:
+        async with reading(self._engine) as connection:
             return [to_model(row) for row in await connection.execute(statement)]
 
     async def live(self) -> Model | None:
         """The live model, None before the first promotion. Raises `Unavailable`."""
-        async with transaction(self._engine) as connection:
+        async with reading(self._engine) as connection:
             row = (await connection.execute(live_row())).one_or_none()
             return None if row is None else to_model(row)
 
@@ -69,7 +69,7 @@ class PostgresModels(PostgresRuns):
         statement = select(models).where(
             models.c.id == _PREVIOUS_ID, models.c.condemned_at.is_(None)
         )
-        async with transaction(self._engine) as connection:
+        async with reading(self._engine) as connection:
             row = (await connection.execute(statement)).one_or_none()
             return None if row is None else to_model(row)
 
@@ -82,7 +82,7 @@ class PostgresModels(PostgresRuns):
         Raises:
             Unavailable: PostgreSQL did not answer.
         """
-        async with transaction(self._engine) as connection:
+        async with reading(self._engine) as connection:
             found = [to_model(row) for row in await connection.execute(_OPENABLE)]
         return sorted(found, key=lambda model: model.status != "live")
 

@@ -5,7 +5,7 @@ from collections.abc import Collection
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from storage.postgres.engine import transaction
+from storage.postgres.engine import reading, transaction
 
 SEEN_SECONDS = 10
 """A replica that reported no longer ago than this counts as running."""
@@ -60,5 +60,5 @@ class PostgresReplicas:
 
     async def lacking(self, version: str) -> list[str]:
         """The replicas seen in the last 10 s that lack a version. Raises `Unavailable`."""
-        async with transaction(self._engine) as connection:
+        async with reading(self._engine) as connection:
             return list((await connection.execute(_LACKING, {"version": version})).scalars())

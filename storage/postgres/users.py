@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from core.hashing import hash64_many
 from core.types import UserId, UserState, VideoId, Watch
-from storage.postgres.engine import pages, transaction
+from storage.postgres.engine import pages, reading
 
 _PAGE = 5000
 
@@ -59,7 +59,7 @@ class PostgresUsers:
 
     async def states_of(self, user_ids: Sequence[UserId], recent: int) -> dict[UserId, UserState]:
         """As `state`, of those of `user_ids` that are known, in one query. Raises `Unavailable`."""
-        async with transaction(self._engine) as connection:
+        async with reading(self._engine) as connection:
             rows = await connection.execute(STATES, {"user_ids": list(user_ids)})
         return {UserId(row.user_id): _state(row, recent) for row in rows}
 
@@ -71,18 +71,18 @@ class PostgresUsers:
     async def after(self, user_id: str, skip: int, most: int) -> list[UserId]:
         """See `api.user_pages.UserDirectory.after`; the time it takes grows with `skip`."""
         asked = {"after": user_id, "skip": skip, "most": most}
-        async with transaction(self._engine) as connection:
+        async with reading(self._engine) as connection:
             rows = await connection.execute(_AFTER, asked)
             return [UserId(found) for found in rows.scalars()]
 
     async def count(self) -> int:
         """How many users there are. Raises `Unavailable`."""
-        async with transaction(self._engine) as connection:
+        async with reading(self._engine) as connection:
             return int(await connection.scalar(_COUNT) or 0)
 
     async def seen_since(self, since: datetime) -> list[UserId]:
         """Users whose newest event is not older, the latest first. Raises `Unavailable`."""
-        async with transaction(self._engine) as connection:
+        async with reading(self._engine) as connection:
             rows = await connection.execute(_SEEN, {"since": since})
             return [UserId(user_id) for user_id in rows.scalars()]
 

@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from core.types import Change, PopularityRow, StoredVideo, UpsertCounts, Video, VideoId
 from storage.postgres.changes import note
-from storage.postgres.engine import pages, transaction
+from storage.postgres.engine import pages, reading, transaction
 
 _PAGE = 1000
 _COLUMNS = ", ".join(Video.__struct_fields__)
@@ -104,13 +104,13 @@ class PostgresVideos:
 
     async def get_many(self, ids: Sequence[VideoId]) -> list[Video]:
         """Those of `ids` that exist, in any order. Raises `Unavailable`."""
-        async with transaction(self._engine) as connection:
+        async with reading(self._engine) as connection:
             rows = await connection.execute(_GET_MANY, {"ids": list(ids)})
             return [_video(row) for row in rows]
 
     async def find(self, video_id: VideoId) -> StoredVideo | None:
         """The video as it is now, taken down or not. Raises `Unavailable`."""
-        async with transaction(self._engine) as connection:
+        async with reading(self._engine) as connection:
             row = (await connection.execute(_FIND, {"id": video_id})).one_or_none()
         return None if row is None else StoredVideo(_video(row), row.updated_at)
 
@@ -133,7 +133,7 @@ class PostgresVideos:
 
     async def count(self) -> int:
         """How many videos there are, taken-down ones included. Raises `Unavailable`."""
-        async with transaction(self._engine) as connection:
+        async with reading(self._engine) as connection:
             return int(await connection.scalar(_COUNT) or 0)
 
     async def popularity(self, since: datetime | None) -> list[PopularityRow]:
@@ -144,12 +144,12 @@ class PostgresVideos:
         """
         statement = _POPULARITY if since is None else POPULARITY_SINCE
         parameters = {} if since is None else {"since": since}
-        async with transaction(self._engine) as connection:
+        async with reading(self._engine) as connection:
             return [PopularityRow(*row) for row in await connection.execute(statement, parameters)]
 
     async def popularity_of(self, ids: Sequence[VideoId]) -> list[PopularityRow]:
         """Counters of those of `ids` that have any, shards merged. Raises `Unavailable`."""
-        async with transaction(self._engine) as connection:
+        async with reading(self._engine) as connection:
             rows = await connection.execute(_POPULARITY_OF, {"ids": list(ids)})
             return [PopularityRow(*row) for row in rows]
 
