@@ -4,7 +4,7 @@ import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
-PATIENCE_SECONDS = 0.25
+PATIENCE_SECONDS = 0.15
 WEIGHT = 0.1  # of the last computation in what one is taken to cost
 RENEWALS = 0.5  # the share of the room that renewals may fill
 
