@@ -62,6 +62,7 @@ from storage.stores import Stores, connected
 
 # A process whose catalogue or version cannot be had in time serves what it has.
 SETTLE_SECONDS = 10.0
+REHEARSAL_SECONDS = 1.0
 LEAVE_SECONDS = 1.0
 
 log = structlog.get_logger(__name__)
@@ -153,7 +154,7 @@ async def services(settings: Settings) -> AsyncIterator[Services]:
         ]
         try:
             await memory.settle()
-            yield _services(
+            given = _services(
                 settings,
                 stores,
                 memory,
@@ -163,6 +164,8 @@ async def services(settings: Settings) -> AsyncIterator[Services]:
                 limiter=limiter,
                 local=local,
             )
+            await _rehearsed(given.recommender)
+            yield given
         finally:
             for task in tasks:
                 task.cancel()
@@ -173,6 +176,17 @@ async def services(settings: Settings) -> AsyncIterator[Services]:
                 [*tasks, *(asyncio.create_task(_left(work)) for work in leaving)],
                 timeout=LEAVE_SECONDS,
             )
+
+
+async def _rehearsed(recommender: Recommender) -> None:
+    """Be as quick from the first request on as later, unless something is away."""
+    try:
+        async with asyncio.timeout(REHEARSAL_SECONDS):
+            await recommender.rehearse()
+    except TimeoutError:
+        log.warning("not_rehearsed")
+    except Exception:
+        log.exception("not_rehearsed")  # who asks will be told
 
 
 async def _left(work: Coroutine[Any, Any, None]) -> None:

@@ -3,6 +3,7 @@
 import dataclasses
 from collections.abc import Callable, Sequence
 
+import numpy as np
 from msgspec import structs
 
 from api import answers
@@ -18,11 +19,13 @@ from api.schemas import SimilarList, UserList
 from api.schemas_rank import RankedList
 from api.states import Found, States
 from core.errors import Unavailable, UserNotFound, VideoNotFound
+from core.hashing import hash64_many
 from core.metrics import DEGRADED, OVERLOADED
-from core.types import NO_FILTERS, Filters, UserId, UserState, VideoId
+from core.types import NO_FILTERS, Filters, UserId, UserState, VideoId, Watch
 from retrieval.hash_index import UNKNOWN
 
 OVERLOAD = "overload"
+REHEARSED = 5  # watches
 NOBODY = Found(None)
 
 
@@ -124,6 +127,18 @@ class Recommender:
         body = answers.ranked_list(user_id, listed, limit, moment, told)
         self._count(body)
         return body
+
+    async def rehearse(self) -> None:
+        """Make a list of somebody who watched what is popular, and show it to nobody.
+
+        Whatever takes long the first time, connecting above all, is over then.
+        """
+        moment, nobody = self._moment(), UserId("")
+        await self._states.find(nobody)
+        popular = await self._maker.listing("popular", None, moment)
+        recent = [Watch(entry.video_id, moment.now, 1.0) for entry in popular.items[:REHEARSED]]
+        watched = np.sort(hash64_many([watch.video_id for watch in recent]))
+        await self._maker.personal(nobody, UserState(nobody, 0, tuple(recent), watched), moment)
 
     async def _own_list(self, asked: Asked, moment: Moment, *, must_exist: bool) -> UserList:
         """Part of a user's own list, as it is kept or made for everyone who asks for it."""

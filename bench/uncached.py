@@ -4,6 +4,7 @@
 """
 
 import asyncio
+import gc
 import time
 from collections.abc import Awaitable, Sequence
 from pathlib import Path
@@ -98,6 +99,8 @@ async def measure(service: Service, videos: int, per_second: int) -> Figures:
         base_url=service.address, headers={"Authorization": f"Bearer {token}"}, timeout=30
     ) as client:
         asked = await searches_of(settings, compared)
+        gc.collect()
+        gc.freeze()  # or the pauses of this process stand in the figures as the service's
         alone, requests = await _one_by_one(client, search, compared, asked)
         late, degraded = await _at_rate(client, loaded, per_second)
         pages = await _pages(client, search, await searches_of(settings, paged))

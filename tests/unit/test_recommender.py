@@ -47,6 +47,20 @@ async def ask(world: World, limit: int = 10, **options: Any) -> UserList:
     return await world.recommender.recommend(Asked(ANN, limit, **options), must_exist=must_exist)
 
 
+async def test_a_rehearsal_asks_every_store_and_shows_nobody_anything(world: World) -> None:
+    await world.recommender.rehearse()
+    assert len(world.search.calls) == 2  # by the user's vector, and by texts
+    assert world.history.calls == ["state"]
+    await world.impressions.flush()
+    assert world.impression_store.calls == []
+
+
+@pytest.mark.parametrize("store", ["cache", "history", "search"])
+async def test_a_rehearsal_does_without_what_is_away(world: World, store: str) -> None:
+    getattr(world, store).away = True
+    await world.recommender.rehearse()
+
+
 async def test_a_list_follows_the_users_taste_and_has_nothing_watched(world: World) -> None:
     await world.watched("ann", *SPACE)
     body = await ask(world)
