@@ -31,6 +31,7 @@ from core.types import UserId
 _RULE = RULES["lists"]
 _JSON: Header = (b"content-type", b"application/json")
 _RECS, _USERS, _LISTS = "/recs/", "/users/", "/recommendations"
+_BODY = frozenset({b"content-length", b"transfer-encoding"})
 _PERSONAL = b"type=personalized"
 _LIMITS = {b"limit=%d" % limit: limit for limit in range(1, 101)}
 _BY_RECS, _BY_USERS = "/recs/{user_id}", "/users/{user_id}/recommendations"
@@ -167,11 +168,13 @@ def _log(scope: Scope, found: _Found, seconds: float) -> None:
 
 
 def _token(scope: Scope) -> str | None:
-    """The bearer token; None when there is not one alone in the plainest form."""
+    """The bearer token; None without one alone in the plainest form, or beside a body."""
     found = None
     for name, value in scope["headers"]:
         if name == b"authorization":
             if found is not None or not value.startswith(b"Bearer "):
                 return None
             found = value[7:]
+        elif name in _BODY:
+            return None
     return found.decode("latin-1") if found else None

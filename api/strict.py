@@ -1,12 +1,14 @@
 """Refusals before a handler runs: parameters it does not know, bodies that are not JSON."""
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from typing import Any
 
 import msgspec
 from litestar import Request
-from litestar.exceptions import ClientException
+from litestar.exceptions import ClientException, InternalServerException
 from litestar.handlers import HTTPRouteHandler
 from litestar.params import QueryParameter
 from litestar.typing import FieldDefinition
@@ -25,8 +27,8 @@ async def only_what_is_read(request: Request[Any, Any, Any]) -> None:
     """Refuse what a handler would silently ignore, a filter for one.
 
     Raises:
-        InvalidInput: a query parameter is unknown or given twice; a body is missing, not UTF-8,
-            nested beyond reason or not of the handler's type.
+        InvalidInput: a query parameter is unknown or given twice; a body is missing or broken
+            off, not UTF-8, nested beyond reason or not of the handler's type.
         ClientException: 415, a body in another form than JSON.
     """
     handler = request.scope["route_handler"]
@@ -43,9 +45,19 @@ async def only_what_is_read(request: Request[Any, Any, Any]) -> None:
     if "data" in handler.parsed_fn_signature.parameters:
         if not _is_json(request):
             raise ClientException("Send the body as application/json.", status_code=415)
-        body = await request.body()
+        with arriving():
+            body = await request.body()
         _check_text(body)
         _check_types(body, handler.parsed_fn_signature.parameters["data"].annotation)
+
+
+@contextmanager
+def arriving() -> Iterator[None]:
+    """Read a body in this block. Raises `InvalidInput`: it ended before its end."""
+    try:
+        yield
+    except InternalServerException as error:  # the framework's word for it
+        raise InvalidInput("The connection ended before the body did.") from error
 
 
 def _check_text(body: bytes) -> None:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from litestar import Request, post
-from litestar.exceptions import ClientException, InternalServerException
+from litestar.exceptions import ClientException
 from litestar.openapi.spec import Example, OpenAPIMediaType, Operation, RequestBody, Schema
 from litestar.openapi.spec.enums import OpenAPIType
 from litestar.response.base import ASGIResponse
@@ -14,7 +14,7 @@ from api.guards import may
 from api.openapi import BEARER, answer, problems
 from api.routes.common import Given, json
 from api.schemas_imports import ImportReport
-from core.errors import InvalidInput
+from api.strict import arriving
 
 MEDIA_TYPE = "application/x-ndjson"
 
@@ -115,11 +115,9 @@ def _pieces(request: Request[Any, Any, Any]) -> AsyncIterator[bytes]:
 
 
 async def _arriving(request: Request[Any, Any, Any]) -> AsyncIterator[bytes]:
-    try:
+    with arriving():
         async for piece in request.stream():
             yield piece
-    except InternalServerException as error:  # the framework's word for it
-        raise InvalidInput("The connection ended before the body did.") from error
 
 
 HANDLERS = (videos, events)

@@ -1,5 +1,6 @@
 """What gateways rely on, and the whole document, asked of the real server over real stores."""
 
+import socket
 from collections.abc import Iterator
 from datetime import timedelta
 
@@ -82,13 +83,24 @@ def test_the_gateway_gets_what_it_relies_on(
     assert [fault for faults in found for fault in faults] == []
 
 
-def test_who_is_refused_before_the_body_was_read_is_told_that_the_connection_ends(
-    client: httpx.Client,
+@pytest.mark.parametrize(("size", "connection"), [(200_000, "close"), (2_000, None)])
+def test_a_refusal_before_the_body_was_read_leaves_no_connection_in_doubt(
+    client: httpx.Client, size: int, connection: str | None
 ) -> None:
     for _ in range(50):
-        refused = client.post("/users/viewer/watch-history", content=b" " * 200_000)
-        assert (refused.status_code, refused.headers["connection"]) == (401, "close")
+        refused = client.post("/users/viewer/watch-history", content=b" " * size)
+        assert (refused.status_code, refused.headers.get("connection")) == (401, connection)
         assert client.get("/health").status_code == 200
+
+
+@pytest.mark.usefixtures("client")
+def test_a_body_that_is_broken_off_is_the_callers_fault(settings: Settings) -> None:
+    token = make_token(settings, "viewer", ("user",), timedelta(hours=1))
+    head = f"POST /recs/rank HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\n"
+    body = "Content-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\nZZ\r\n"
+    with socket.create_connection(("127.0.0.1", settings.port), timeout=20) as wire:
+        wire.sendall((head + body).encode())
+        assert b" 400 " in wire.recv(4096).split(b"\r\n")[0]
 
 
 @pytest.mark.parametrize("name", OPERATIONS)
