@@ -23,9 +23,10 @@ _log = structlog.get_logger(__name__)
 class Breaker:
     """Opens after `failures` in a row; closes when a probe is answered.
 
-    Answers in between keep it closed, so a dependency that is only slow, or a pool that is only
-    full, does not open it. The first probe is sent as it opens: when it was this process that was
-    late, and not the dependency, it is closed again at once.
+    Answers in between keep it closed, and a call counts only if no other was answered while it
+    waited, so a dependency that is only slow, or a pool that is only full, does not open it. The
+    first probe is sent as it opens: when it was this process that was late, and not the
+    dependency, it is closed again at once.
     """
 
     def __init__(
@@ -50,6 +51,7 @@ class Breaker:
         self._most = failures
         self._pause_seconds = pause_seconds
         self._failures = 0
+        self._answered = 0
         self._closed_at = float("-inf")
         self._probing: asyncio.Task[None] | None = None
         BREAKER_OPEN.labels(dependency).set(0)
@@ -69,13 +71,16 @@ class Breaker:
         """
         if self._probing is not None:
             raise Unavailable(self._dependency, f"{self._dependency} is away")
+        answered = self._answered
         try:
             yield
         except Unavailable as error:
-            if error.dependency == self._dependency:
+            # Others were answered meanwhile: this one only had to wait for too long.
+            if error.dependency == self._dependency and answered == self._answered:
                 self._failed(error)
             raise
         else:
+            self._answered += 1
             self._failures = 0
 
     async def close(self) -> None:

@@ -70,6 +70,28 @@ async def test_an_answer_in_between_keeps_it_closed(dependency: Dependency) -> N
     assert not dependency.breaker.is_open()
 
 
+async def test_one_who_waits_too_long_while_others_are_answered_says_nothing(
+    dependency: Dependency,
+) -> None:
+    async def slow(end: asyncio.Event) -> None:
+        with dependency.breaker.calling():
+            await end.wait()
+            raise Unavailable(dependency.name)
+
+    end = asyncio.Event()
+    waiting = [asyncio.create_task(slow(end)) for _ in range(10)]
+    await turns()
+    dependency.call()
+    end.set()
+    assert all(
+        isinstance(one, Unavailable)
+        for one in await asyncio.gather(*waiting, return_exceptions=True)
+    )
+    assert not dependency.breaker.is_open()
+    dependency.fail(3)
+    assert dependency.breaker.is_open()
+
+
 async def test_other_errors_say_nothing_of_it(dependency: Dependency) -> None:
     dependency.fail(5, Unavailable("another"))
     dependency.fail(5, InvalidInput("a value"))
