@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 
 PATIENCE_SECONDS = 0.15
 WEIGHT = 0.1  # of the last computation in what one is taken to cost
+FEW = 4
 RENEWALS = 0.5  # the share of the room that renewals may fill
 
 
@@ -19,7 +20,8 @@ class Admission:
     Computations share one core and one index, so each takes the longer the more there are. By
     Little's law the next one ends after (those inside, itself included) / (how many end a second
     while any is inside): it is let in when that is no more than `patience_seconds` and there is
-    room. One alone always is.
+    room. The first few always are: the cost of one that waits for others, not for the core, is
+    not known before several are inside.
     """
 
     def __init__(
@@ -70,7 +72,7 @@ class Admission:
             self._ended()
 
     def _room(self, share: float) -> bool:
-        if not self._inside:
+        if self._inside < share * min(FEW, self._most):
             return True
         cost = max(self._cost, self._after(self._clock()))  # as if one ended only now
         there = self._inside + 1

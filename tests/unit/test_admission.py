@@ -64,11 +64,23 @@ async def test_slow_ones_leave_room_for_fewer(clock: Clock) -> None:
         assert count == 5
 
 
-async def test_one_alone_is_always_let_in(clock: Clock) -> None:
+async def test_the_first_few_are_always_let_in(clock: Clock) -> None:
     admission = Admission(16, patience_seconds=0.25, clock=clock)
     await run(admission, clock, times=100, seconds=3.0)
+    async with inside(admission, 20, renewal=True) as renewals:
+        assert renewals == 2
     async with inside(admission, 20) as count:
-        assert count == 1
+        assert count == 4
+
+
+async def test_the_cost_of_those_that_wait_for_others_is_learned(clock: Clock) -> None:
+    admission = Admission(16, patience_seconds=0.15, clock=clock)
+    await run(admission, clock, times=20, seconds=0.1)  # alone each costs what it takes
+    for _ in range(30):  # as many as are let in, which all take as long as one
+        async with inside(admission, 20):
+            clock.now += 0.1
+    async with inside(admission, 20) as count:
+        assert count >= 6
 
 
 async def test_what_counts_is_how_many_end_a_second(clock: Clock) -> None:
@@ -91,7 +103,7 @@ async def test_a_pause_between_computations_does_not_count(clock: Clock) -> None
 
 async def test_while_nothing_ends_nobody_else_is_let_in(clock: Clock) -> None:
     admission = Admission(16, patience_seconds=0.25, clock=clock)
-    async with inside(admission, 2):
+    async with inside(admission, 5):
         clock.now += 0.2  # a stall
         async with inside(admission, 1) as count:
             assert count == 1
