@@ -62,7 +62,6 @@ from storage.stores import Stores, connected
 
 # A process whose catalogue or version cannot be had in time serves what it has.
 SETTLE_SECONDS = 10.0
-REHEARSAL_SECONDS = 1.0
 LEAVE_SECONDS = 1.0
 
 log = structlog.get_logger(__name__)
@@ -122,6 +121,7 @@ async def _serving(settings: Settings, tokens: TokenVerifier) -> AsyncIterator[S
     """The services, ready once tokens can be checked too."""
     with logging.written_by_a_thread(LOG_LINES_DROPPED.inc):
         async with tokens.kept(), services(settings) as given:
+            await _rehearsed(given.recommender, settings.milvus_timeout_seconds)
             gc.collect()
             gc.freeze()  # the catalogue: walking it again and again took a fifth of a page's time
             yield replace(given, ready=lambda: given.ready() and tokens.ready)
@@ -154,7 +154,7 @@ async def services(settings: Settings) -> AsyncIterator[Services]:
         ]
         try:
             await memory.settle()
-            given = _services(
+            yield _services(
                 settings,
                 stores,
                 memory,
@@ -164,8 +164,6 @@ async def services(settings: Settings) -> AsyncIterator[Services]:
                 limiter=limiter,
                 local=local,
             )
-            await _rehearsed(given.recommender)
-            yield given
         finally:
             for task in tasks:
                 task.cancel()
@@ -178,10 +176,10 @@ async def services(settings: Settings) -> AsyncIterator[Services]:
             )
 
 
-async def _rehearsed(recommender: Recommender) -> None:
+async def _rehearsed(recommender: Recommender, seconds: float) -> None:
     """Be as quick from the first request on as later, unless something is away."""
     try:
-        async with asyncio.timeout(REHEARSAL_SECONDS):
+        async with asyncio.timeout(seconds):
             await recommender.rehearse()
     except TimeoutError:
         log.warning("not_rehearsed")
