@@ -105,7 +105,8 @@ def may_act_for(principal: Principal, user_id: str) -> None:
 
 async def _principal(connection: Connection) -> Principal:
     """Whoever the bearer token names. Raises `Unauthenticated`, `Unavailable`."""
-    scheme, _, token = connection.headers.get("authorization", "").partition(" ")
+    sent = connection.headers.getall("authorization", [])
+    scheme, _, token = sent[0].partition(" ") if len(sent) == 1 else ("", "", "")
     if scheme.lower() != "bearer" or not token:
         raise Unauthenticated("Send a token: `Authorization: Bearer <JWT>`.")
     verifier: TokenVerifier = connection.app.state.verifier

@@ -92,7 +92,7 @@ class WatchBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     watched_seconds: Seconds | None = None
     video_seconds: Seconds | None = None
     occurred_at: Annotated[datetime, msgspec.Meta(tz=True)] | None = None
-    recommendation_id: TextId | None = None
+    recommendation_id: TextId | int | None = None
 
 
 class RatingBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

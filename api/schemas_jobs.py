@@ -36,13 +36,16 @@ class JobBody(msgspec.Struct, frozen=True, kw_only=True):
     error: str | None
 
 
+_AT_FIRST = {"queued": "waiting for a worker", "running": "begun"}
+
+
 def job_body(job: Job) -> JobBody:
     """A job as the contract shows it."""
     return JobBody(
         job_id=job.id,
         kind=job.kind,
         status=job.status,
-        progress=job.progress or JobProgress(0.0, "waiting for a worker"),
+        progress=job.progress or JobProgress(0.0, _AT_FIRST.get(job.status, job.status)),
         counts=job.counts,
         created_at=job.created_at,
         finished_at=job.finished_at,

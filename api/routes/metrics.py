@@ -15,6 +15,8 @@ _EXAMPLE = """\
 upnext_lists_total{outcome="local"} 1024.0
 """
 
+_TYPE = CONTENT_TYPE.removesuffix("; charset=utf-8")  # which the framework adds
+
 
 @get(
     "/metrics",
@@ -35,7 +37,7 @@ upnext_lists_total{outcome="local"} 1024.0
 )
 async def metrics() -> ASGIResponse:
     """All metrics of all workers."""
-    return ASGIResponse(body=await asyncio.to_thread(exposition), media_type=CONTENT_TYPE)
+    return ASGIResponse(body=await asyncio.to_thread(exposition), media_type=_TYPE)
 
 
 HANDLERS = (metrics,)

@@ -65,7 +65,7 @@ async def watch(
         watched_seconds=data.watched_seconds,
         video_seconds=data.video_seconds,
         occurred_at=data.occurred_at,
-        recommendation_id=data.recommendation_id,
+        recommendation_id=_recommendation_id(data.recommendation_id),
     )
     return await _record(services, new, idempotency_key)
 
@@ -98,6 +98,10 @@ async def rating(
 
 def _video_id(given: str | int) -> VideoId:
     return VideoId(check_id(str(given), "content_id"))
+
+
+def _recommendation_id(given: str | int | None) -> str | None:
+    return None if given is None else check_id(str(given), "recommendation_id")
 
 
 async def _record(services: Services, new: NewWatch | NewRating, key: str | None) -> ASGIResponse:

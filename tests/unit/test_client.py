@@ -257,6 +257,15 @@ def test_pages_are_walked_to_the_end() -> None:
     assert [asked.url.params.get("cursor") for asked in service.asked] == [None, "c1"]
 
 
+def test_further_pages_of_a_known_user_are_asked_for_where_they_are() -> None:
+    service = Service(page("1", cursor="c1"), page("2", cursor=None))
+    with Client("http://service", lambda: "t", transport=httpx.MockTransport(service)) as client:
+        assert len(list(client.pages(calls.user_recommendations("7", limit=1)))) == 2
+    first, second = (asked.url for asked in service.asked)
+    assert (first.path, second.path) == ("/users/7/recommendations", "/recs/7")
+    assert dict(second.params) == {"limit": "1", "cursor": "c1"}
+
+
 async def test_pages_are_walked_to_the_end_by_asyncio_too() -> None:
     service = Service(page("1", cursor="c1"), page("2", cursor=None))
 

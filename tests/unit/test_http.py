@@ -153,6 +153,17 @@ async def test_an_integer_id_is_its_text(world: World, client: TestClient[Litest
     assert answer.json()["content_id"] == "42"
 
 
+def test_an_integer_that_names_a_recommendation_is_its_text(
+    client: TestClient[Litestar],
+) -> None:
+    body = {"content_id": NAMES[0], "recommendation_id": 5}
+    answer = client.post("/users/ann/watch-history", headers=ADMIN, json=body)
+    assert answer.status_code == 201
+    body["recommendation_id"] = 10**200
+    answer = client.post("/users/ann/watch-history", headers=ADMIN, json=body)
+    assert "recommendation_id" in problem(answer, 400, "invalid_parameter")["detail"]
+
+
 @pytest.mark.parametrize(
     ("body", "named"),
     [

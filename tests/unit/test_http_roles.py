@@ -74,6 +74,11 @@ def test_without_a_valid_token_nobody_may(
     assert answer.headers["www-authenticate"] == "Bearer"
 
 
+def test_of_two_tokens_neither_counts(client: TestClient[Litestar]) -> None:
+    two = [*bearer("ann", "user").items(), *bearer("bob", "user").items()]
+    problem(client.get("/recs/ann", headers=two), 401, "unauthenticated")
+
+
 def test_every_route_of_the_application_is_in_the_table() -> None:
     assert served(APP) == {route.shape for route in ROUTES}
 

@@ -24,6 +24,7 @@ class Call(Generic[T]):
 
     `repeatable`: sending it twice does no more than sending it once, so it may be tried again.
     `lines`: what is streamed as NDJSON, a line each. Parameters that are None are not sent.
+    `next_path`: where further pages are, if elsewhere.
     """
 
     method: Method
@@ -34,10 +35,12 @@ class Call(Generic[T]):
     lines: Lines | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
     repeatable: bool = True
+    next_path: str | None = None
 
     def after(self, cursor: str) -> "Call[T]":
         """The same for the next page."""
-        return replace(self, params={**self.params, "cursor": cursor})
+        path = self.next_path or self.path
+        return replace(self, path=path, params={**self.params, "cursor": cursor})
 
     @property
     def query(self) -> dict[str, str | list[str]]:

@@ -64,7 +64,8 @@ def recommendations(
 def user_recommendations(user_id: str, *, limit: int = 10) -> Call[UserList]:
     """The list of a known user; `UserNotFound` of another."""
     path = _path("users", user_id, "recommendations")
-    return Call("GET", path, _to(UserList), {"limit": limit})
+    pages = _path("recs", user_id)
+    return Call("GET", path, _to(UserList), {"limit": limit}, next_path=pages)
 
 
 def similar(
