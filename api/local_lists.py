@@ -144,7 +144,7 @@ class LocalLists:
 
     def answer(self, user_id: UserId, limit: int) -> Answer | None:
         """The finished answer, whether or not it still holds."""
-        try:  # `get` would look three times
+        try:  # the cache's own `get` looks a key up three times, and every kept list comes by here
             return self._users[user_id].answers.get(limit)
         except KeyError:
             return None

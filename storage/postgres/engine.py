@@ -38,7 +38,7 @@ def connect(settings: Settings, *, patient: bool = False) -> AsyncEngine:
         pool_timeout=seconds,
         pool_pre_ping=True,  # a restarted server costs a round trip, not a failed request
         pool_use_lifo=True,
-        isolation_level="AUTOCOMMIT",  # of that round trip, which would be three in a transaction
+        isolation_level="AUTOCOMMIT",  # of the ping alone: in a transaction it is three round trips
         execution_options={_BUDGET: budget},
         connect_args={
             "timeout": seconds,
