@@ -25,7 +25,7 @@ from upnext.jobs.messages import Failure, Message, Outcome, Report, Request
 from upnext.jobs.params import owner_has_ended, params
 from upnext.jobs.promote import promote_first
 
-HEARTBEAT_SECONDS = 2.0  # and so soon a run that is cancelled hears of it
+HEARTBEAT_SECONDS = 1.0  # and so soon a run that is cancelled hears of it
 THROTTLE_SECONDS = 1.0
 STOP_SECONDS = 2.0
 LAST_WORD_SECONDS = 60.0
