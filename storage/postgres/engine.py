@@ -38,7 +38,7 @@ def connect(settings: Settings, *, patient: bool = False) -> AsyncEngine:
         pool_timeout=seconds,
         pool_pre_ping=True,  # a restarted server costs a round trip, not a failed request
         pool_use_lifo=True,
-        isolation_level="AUTOCOMMIT",  # of the ping alone: in a transaction it is three round trips
+        isolation_level="AUTOCOMMIT",  # what the ping goes by: three round trips in a transaction
         execution_options={_BUDGET: budget},
         connect_args={
             "timeout": seconds,
@@ -48,7 +48,7 @@ def connect(settings: Settings, *, patient: bool = False) -> AsyncEngine:
         },
     )
     event.listen(engine.sync_engine, "invalidate", _hang_up)
-    return engine.execution_options(isolation_level="READ COMMITTED")
+    return engine.execution_options(isolation_level="READ COMMITTED")  # what all others go by
 
 
 def _hang_up(connection: Any, _: object, __: BaseException | None) -> None:  # noqa: ANN401 - the driver's

@@ -15,7 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from core.clock import Clock
 from core.jobs import Job
 from core.types import UserId
-from storage.postgres.engine import transaction
+from storage.postgres.engine import reading, transaction
 from storage.postgres.jobs import Begun, ask, write
 
 _BESIDE_OTHERS = text("SELECT pg_advisory_xact_lock_shared(hashtext('upnext erasure'))")
@@ -94,12 +94,12 @@ class PostgresErasures:
 
     async def erased(self, user_ids: Collection[str]) -> set[UserId]:
         """Those of `user_ids` that were erased by now."""
-        async with transaction(self._engine) as connection:
+        async with reading(self._engine) as connection:
             return await _erased(connection, user_ids)
 
     async def count(self) -> int:
         """How many users were ever erased: it grows with each."""
-        async with transaction(self._engine) as connection:
+        async with reading(self._engine) as connection:
             return int(await connection.scalar(_COUNT) or 0)
 
     @asynccontextmanager

@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from core.types import AddCounts, Interaction, UserId
 from storage.counters import tally
-from storage.postgres.engine import pages, transaction
+from storage.postgres.engine import pages, reading, transaction
 from storage.postgres.erasure import erased_among
 
 _PAGE = 5000
@@ -121,7 +121,7 @@ class PostgresInteractions:
 
     async def find(self, key: UUID) -> Interaction | None:
         """The interaction of that key. Raises `Unavailable`."""
-        async with transaction(self._engine) as connection:
+        async with reading(self._engine) as connection:
             row = (await connection.execute(_FIND, {"key": key})).one_or_none()
             return None if row is None else _interaction(row)
 

@@ -130,7 +130,7 @@ class PostgresJobs:
         statement = _without_params().where(jobs.c.result.is_not(None)).order_by(jobs.c.id)
         if before is not None:
             statement = statement.where(jobs.c.finished_at < before)
-        async with transaction(self._engine) as connection:
+        async with reading(self._engine) as connection:
             return [to_job(row) for row in await connection.execute(statement)]
 
     async def drop_result(self, job_id: str) -> None:

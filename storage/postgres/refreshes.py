@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from core.events import RecommendationsRefreshed, RefreshReason
 from storage.postgres.advisory import lock_connection
-from storage.postgres.engine import transaction
+from storage.postgres.engine import reading, transaction
 from storage.postgres.errors import mapped
 from storage.postgres.model_rows import live_row
 from storage.postgres.outbox import append
@@ -39,7 +39,7 @@ class PostgresRefreshes:
         statement = live_row().where(
             models.c.live_reason.is_not(None), models.c.refreshed_at.is_(None)
         )
-        async with transaction(self._engine) as connection:
+        async with reading(self._engine) as connection:
             row = (await connection.execute(statement)).one_or_none()
         if row is None:
             return None

@@ -29,7 +29,7 @@ from storage.model_status import (
     version_name,
 )
 from storage.postgres.changes import note
-from storage.postgres.engine import transaction
+from storage.postgres.engine import reading, transaction
 from storage.postgres.model_rows import locked, to_model
 from storage.postgres.outbox import append
 from storage.postgres.queueing import SCHEMA, defer
@@ -214,7 +214,7 @@ class PostgresRuns:
             .where(models.c.id != model_id, or_(dead, unpublished))
             .order_by(models.c.created_at, models.c.id)
         )
-        async with transaction(self._engine) as connection:
+        async with reading(self._engine) as connection:
             return [to_model(row) for row in await connection.execute(statement)]
 
     async def fail_stale(self, orphans: Collection[str] = ()) -> list[Model]:
