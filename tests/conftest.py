@@ -114,6 +114,17 @@ def database_url(postgres_url: str, template_database: str) -> Iterator[str]:
         yield url
 
 
+@pytest.fixture
+def store_urls(database_url: str, redis_url: str, milvus_uri: str, nats_url: str) -> dict[str, str]:
+    """The settings that say where the stores are, the database a fresh one."""
+    return {
+        "postgres_url": database_url,
+        "redis_url": redis_url,
+        "milvus_uri": milvus_uri,
+        "bus_url": nats_url,
+    }
+
+
 @contextmanager
 def fresh_database(postgres_url: str, template: str) -> Iterator[str]:
     """A copy of the template for as long as the block."""

@@ -15,17 +15,12 @@ NAMES = [f"v{number}" for number in range(12)]
 
 
 @pytest.fixture
-def settings(
-    tmp_path: Path, database_url: str, redis_url: str, milvus_uri: str, nats_url: str
-) -> Settings:
+def settings(tmp_path: Path, store_urls: dict[str, str]) -> Settings:
     (tmp_path / "artifacts").mkdir()
     return load(
         {
             "home": str(tmp_path),
-            "postgres_url": database_url,
-            "redis_url": redis_url,
-            "milvus_uri": milvus_uri,
-            "bus_url": nats_url,
+            **store_urls,
             "artifacts_url": (tmp_path / "artifacts").as_uri(),
         }
     )

@@ -41,18 +41,8 @@ TABLES = text(
 
 
 @pytest.fixture
-def settings(
-    tmp_path: Path, database_url: str, redis_url: str, milvus_uri: str, nats_url: str
-) -> Settings:
-    return over_stores(
-        tmp_path,
-        postgres_url=database_url,
-        redis_url=redis_url,
-        milvus_uri=milvus_uri,
-        bus_url=nats_url,
-        index="exact",
-        workers="2",
-    )
+def settings(tmp_path: Path, store_urls: dict[str, str]) -> Settings:
+    return over_stores(tmp_path, **store_urls, index="exact", workers="2")
 
 
 def watches() -> list[Interaction]:

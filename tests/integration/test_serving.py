@@ -7,34 +7,18 @@ import httpx
 import psutil
 import pytest
 
-from core.settings import Settings, load
-from storage.embedded.server import free_port
+from core.settings import Settings
 from tests.catalogues import video
 from tests.polling import eventually
-from tests.served import Served, write_videos
+from tests.served import Served, over_stores, write_videos
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(120)]
 NAMES = [f"v{number:03}" for number in range(120)]
 
 
 @pytest.fixture
-def settings(
-    tmp_path: Path, database_url: str, redis_url: str, milvus_uri: str, nats_url: str
-) -> Settings:
-    return load(
-        {
-            "home": str(tmp_path),
-            "port": str(free_port()),
-            "workers": "2",
-            "postgres_url": database_url,
-            "redis_url": redis_url,
-            "milvus_uri": milvus_uri,
-            "bus_url": nats_url,
-            "artifacts_url": tmp_path.as_uri(),
-            "jwt_secret": "a secret of this test only, long enough for an HMAC",
-            "redis_timeout_seconds": "2",
-        }
-    )
+def settings(tmp_path: Path, store_urls: dict[str, str]) -> Settings:
+    return over_stores(tmp_path, **store_urls, workers="2")
 
 
 @pytest.fixture
