@@ -18,7 +18,12 @@ NAMES = [f"v{number:03}" for number in range(120)]
 
 @pytest.fixture
 def settings(tmp_path: Path, store_urls: dict[str, str]) -> Settings:
-    return over_stores(tmp_path, **store_urls, workers="2")
+    return over_stores(
+        tmp_path,
+        **store_urls,
+        workers="2",
+        artifacts_url=tmp_path.as_uri(),  # which is there
+    )
 
 
 @pytest.fixture
