@@ -53,12 +53,27 @@ class RecommendationsRefreshed(msgspec.Struct, frozen=True, kw_only=True):
     reason: RefreshReason
 
 
-Event = ModelTrainingStarted | ModelTrainingCompleted | RecommendationsRefreshed
+class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
+    """An event that could not be taken, as it came, and why.
+
+    `event` is its text, or base64 of its bytes where these are no text (`encoding` says which);
+    `subject` is where it came from, `attempts` how often it had been delivered.
+    """
+
+    event: str
+    encoding: Literal["utf-8", "base64"]
+    subject: str
+    reason: str
+    attempts: int
+
+
+Event = ModelTrainingStarted | ModelTrainingCompleted | RecommendationsRefreshed | DeadLetter
 
 SUBJECTS: Final[dict[str, str]] = {
     "ModelTrainingStarted": "recs.model-training-started",
     "ModelTrainingCompleted": "recs.model-training-completed",
     "RecommendationsRefreshed": "recs.recommendations-refreshed",
+    "DeadLetter": "recs.dead-letter",
 }
 """Where on the bus each type goes."""
 

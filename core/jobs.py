@@ -1,11 +1,13 @@
-"""Jobs: work that is asked for over HTTP and done by a worker."""
+"""Jobs: work that is asked for over HTTP or by a schedule, and done by a worker."""
 
 from datetime import datetime
 from typing import Any, Literal
 
 import msgspec
 
-JobKind = Literal["batch", "erasure"]
+JobKind = Literal[
+    "batch", "erasure", "refresh", "encoding", "retention", "sweep", "shares", "training"
+]
 JobStatus = Literal["queued", "running", "done", "failed", "cancelled"]
 
 

@@ -16,6 +16,11 @@ def _url(description: str, *, schemes: str) -> Any:  # noqa: ANN401 - as pydanti
     return Field(None, description=description, pattern=f"^({schemes})", repr=False)
 
 
+def _cron(default: str, description: str) -> Any:  # noqa: ANN401 - as pydantic's own `Field`
+    """A cron expression in UTC; `off` is never."""
+    return Field(default, description=description)
+
+
 class Settings(BaseSettings):
     """The service's settings; `docs/configuration.md` is the reader's table of them."""
 
@@ -34,7 +39,9 @@ class Settings(BaseSettings):
     )
     milvus_uri: str | None = _url("http://host:19530", schemes="http://.|https://.")
     milvus_token: SecretStr | None = Field(None, description="user:password of Milvus, if any.")
-    bus_url: str | None = _url("nats://host:4222", schemes="nats://|tls://")
+    bus_url: str | None = _url(
+        "nats://host:4222, or kafka://host:9092", schemes="nats://|tls://|kafka://|kafkas://"
+    )
     artifacts_url: str | None = _url(
         "s3://bucket/prefix or file:///folder", schemes="s3://[^/]|file:///"
     )
@@ -94,6 +101,40 @@ class Settings(BaseSettings):
     sweep_grace_seconds: float = Field(3600, ge=0, description="How long retired versions stay.")
     job_results_days: float = Field(
         7.0, gt=0, description="How long the lists of a batch job are kept."
+    )
+
+    events_batch: int = Field(
+        1000, ge=1, le=10_000, description="Most events that a worker commits together."
+    )
+    dead_letters_days: float = Field(
+        30.0, gt=0, description="How long events that could not be taken are kept."
+    )
+    worker_metrics_port: int | None = Field(
+        None, ge=1, le=65535, description="A port for /metrics of a worker."
+    )
+
+    schedule_training: str = _cron("0 3 * * *", "When a model of UPNEXT_TRAINING_TYPE is trained.")
+    schedule_refresh: str = _cron("*/15 * * * *", "When lists of active users are made anew.")
+    schedule_encoding: str = _cron("* * * * *", "When new videos are encoded and added.")
+    schedule_retention: str = _cron("17 * * * *", "When what is kept long enough is deleted.")
+    schedule_sweep: str = _cron("*/5 * * * *", "When what old versions left is deleted.")
+    schedule_shares: str = _cron("7 * * * *", "When it is counted how far videos are watched.")
+
+    training_type: Literal["als", "content"] = Field("als", description="What a schedule trains.")
+    training_memory_bytes: int | None = Field(
+        None, ge=1, description="Memory that a training may take; 3/4 of the machine's if not set."
+    )
+    promote: Literal["manual", "passed"] = Field(
+        "manual", description="Whether a model that passed the gate goes live by itself."
+    )
+    gate_recall: float = Field(
+        0.95, ge=0, description="Least recall@10 of a new model, as a share of the baseline's."
+    )
+    gate_ndcg: float = Field(
+        0.95, ge=0, description="Least nDCG@10 of a new model, as a share of the baseline's."
+    )
+    gate_coverage: float = Field(
+        0.5, ge=0, description="Least coverage@10 of a new model, as a share of the baseline's."
     )
 
 

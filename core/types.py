@@ -239,6 +239,13 @@ class DataSpan(msgspec.Struct, frozen=True, kw_only=True):
     videos: int = 0
 
 
+class Baseline(msgspec.Struct, frozen=True, kw_only=True):
+    """What a model was judged against: the live model, or popularity (`model_id` None)."""
+
+    model_id: str | None
+    metrics: dict[str, float]
+
+
 class Model(msgspec.Struct, frozen=True, kw_only=True):
     """A row of the model registry. `version` names collections, list fields and answers."""
 
@@ -254,6 +261,7 @@ class Model(msgspec.Struct, frozen=True, kw_only=True):
     data: DataSpan = DataSpan()
     params: dict[str, Any] = msgspec.field(default_factory=dict)
     metrics: dict[str, float] = msgspec.field(default_factory=dict)
+    baseline: Baseline | None = None
     artifact_uri: str | None = None
     error: str | None = None
 

@@ -20,6 +20,7 @@ from sqlalchemy import (
     SmallInteger,
     Table,
     Text,
+    UniqueConstraint,
     text,
 )
 from sqlalchemy.dialects.postgresql import JSONB, UUID
@@ -143,6 +144,7 @@ models = Table(
     Column("data", JSONB, nullable=False),
     Column("params", JSONB, nullable=False),
     Column("metrics", JSONB, nullable=False),
+    Column("baseline", JSONB(none_as_null=True)),
     Column("artifact_uri", Text),
     Column("error", Text),
     Column("previous_id", _id(), ForeignKey("models.id")),
@@ -246,12 +248,22 @@ jobs = Table(
     Column("finished_at", _time()),
     Column("result", Text),  # its key in the artifact store, while it is kept
     Column("error", Text),
-    CheckConstraint("kind IN ('batch', 'erasure')", name="jobs_kind"),
+    CheckConstraint(
+        "kind IN ('batch', 'erasure', 'refresh', 'encoding', 'retention', 'sweep', 'shares', "
+        "'training')",
+        name="jobs_kind",
+    ),
     CheckConstraint(
         "status IN ('queued', 'running', 'done', 'failed', 'cancelled')", name="jobs_status"
     ),
 )
 Index("jobs_finished", jobs.c.finished_at)
+Index(
+    "jobs_one_upkeep",
+    jobs.c.kind,
+    unique=True,
+    postgresql_where=text("status IN ('queued', 'running') AND kind NOT IN ('batch', 'erasure')"),
+)
 
 erased_users = Table(
     "erased_users",
@@ -261,3 +273,30 @@ erased_users = Table(
 )
 
 erased_salt = Table("erased_salt", metadata, Column("salt", Text, nullable=False))
+
+# Events that broke a rule, as they came; `key` is where on the bus each was.
+dead_letters = Table(
+    "dead_letters",
+    metadata,
+    Column("id", BigInteger, Identity(always=True), primary_key=True),
+    Column("key", UUID, nullable=False),
+    Column("subject", Text, nullable=False),
+    Column("payload", LargeBinary, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("received_at", _time(), nullable=False),
+    Column("created_at", _time(), nullable=False, server_default=text("now()")),
+    Column("replayed_at", _time()),
+    UniqueConstraint("key", name="dead_letters_key"),
+)
+Index("dead_letters_created", dead_letters.c.created_at)
+
+# How far videos are watched, by bucket of length: shares in equal steps of rank.
+watch_shares = Table(
+    "watch_shares",
+    metadata,
+    Column("bucket", SmallInteger, primary_key=True, autoincrement=False),
+    Column("shares", ARRAY(Double), nullable=False),
+    Column("watches", BigInteger, nullable=False),
+    Column("updated_at", _time(), nullable=False, server_default=text("now()")),
+)
