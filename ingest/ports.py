@@ -1,8 +1,9 @@
-"""What the importers need of the stores."""
+"""What the importers and the consumer need of the stores and the bus."""
 
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
+from core.messages import Message
 from core.types import AddCounts, Interaction, UpsertCounts, UserId, Video
 
 
@@ -39,4 +40,32 @@ class StateCache(Protocol):
         Raises:
             Unavailable: some may still be there.
         """
+        ...
+
+
+class EventSource(Protocol):
+    """The consumer's side of a bus; every method raises `Unavailable` while the bus is away.
+
+    Messages come in batches and belong to whoever fetched them until they are acknowledged or put
+    back. Those of a consumer that died are delivered again, to any, within seconds.
+    """
+
+    async def fetch(self, most: int) -> Sequence[Message]:
+        """What waits, at most `most`; about a second is given for the first; empty when none."""
+        ...
+
+    async def acknowledge(self, messages: Sequence[Message]) -> None:
+        """These are done: they are not delivered again."""
+        ...
+
+    async def put_back(self, messages: Sequence[Message], seconds: float) -> None:
+        """Deliver these again, to whomever, after so many seconds."""
+        ...
+
+    async def waiting(self) -> int:
+        """How many messages are not acknowledged yet."""
+        ...
+
+    async def close(self) -> None:
+        """Give up the connection; what was fetched and not acknowledged is delivered again."""
         ...
