@@ -291,6 +291,14 @@ dead_letters = Table(
 )
 Index("dead_letters_created", dead_letters.c.created_at)
 
+# Users whose lists could not be dropped when their history changed, for Redis was away.
+owed_drops = Table(
+    "owed_drops",
+    metadata,
+    Column("user_id", _id(), primary_key=True),
+    Column("revision", BigInteger, nullable=False),
+)
+
 # How far videos are watched, by bucket of length: shares in equal steps of rank.
 watch_shares = Table(
     "watch_shares",

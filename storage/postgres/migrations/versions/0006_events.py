@@ -22,6 +22,10 @@ _UP = (
     )
     """,
     "CREATE INDEX dead_letters_created ON dead_letters (created_at)",
+    # Whose lists could not be dropped: events are done with although Redis is away.
+    """
+    CREATE TABLE owed_drops (user_id text COLLATE "C" PRIMARY KEY, revision bigint NOT NULL)
+    """,
     # By bucket of length, the shares of a video that its watches reached, in equal steps of rank.
     """
     CREATE TABLE watch_shares (
@@ -51,7 +55,7 @@ _DOWN = (
     "ALTER TABLE jobs DROP CONSTRAINT jobs_kind",
     "ALTER TABLE jobs ADD CONSTRAINT jobs_kind CHECK (kind IN ('batch', 'erasure'))",
     "ALTER TABLE models DROP COLUMN baseline",
-    "DROP TABLE watch_shares, dead_letters",
+    "DROP TABLE watch_shares, owed_drops, dead_letters",
 )
 
 
