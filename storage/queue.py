@@ -5,7 +5,7 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 
 import psycopg
@@ -18,10 +18,11 @@ from sqlalchemy import make_url
 
 from core.errors import SetupError, Unavailable
 from core.settings import Settings
-from storage.postgres.queueing import SCHEMA
+from storage.postgres.queueing import QUEUES, SCHEMA
 
-ASIDE = 4
+ASIDE = 8
 """How much a worker does at a time; what has the same lock takes turns."""
+CONNECTIONS = 4
 POLL_SECONDS = 5.0  # news of work comes by notice; this is for notices that were lost
 HEARTBEAT_SECONDS = 3.0
 AGAIN_SECONDS = 1.0
@@ -48,8 +49,17 @@ class Queue:
     whether PostgreSQL is waited for.
     """
 
-    def __init__(self, settings: Settings, tasks: Mapping[str, Task]) -> None:
-        """Nothing is opened before `work`. Raises `SetupError`: the URL cannot be used."""
+    def __init__(
+        self, settings: Settings, tasks: Mapping[str, Task], queues: Sequence[str] = QUEUES
+    ) -> None:
+        """Nothing is opened before `work`. Raises `SetupError`: the URL cannot be used.
+
+        Args:
+            settings: say where PostgreSQL is.
+            tasks: what does the work, by the name it is queued with.
+            queues: those that work is taken from.
+        """
+        self._queues = list(queues)
         self._connector = PsycopgConnector(
             conninfo=libpq_url(settings.postgres_url),
             kwargs={
@@ -58,13 +68,13 @@ class Queue:
                 "connect_timeout": round(CONNECT_SECONDS),
             },
             min_size=1,
-            max_size=ASIDE,
+            max_size=CONNECTIONS,
             timeout=CONNECT_SECONDS,
         )
         self.away = False
         self._app = App(connector=self._connector)
         for name, task in tasks.items():
-            self._app.task(name=name, queue="work", retry=_Again())(_named(task))
+            self._app.task(name=name, retry=_Again())(_named(task))
 
     async def work(self) -> None:
         """Do what is queued until cancelled, waiting for PostgreSQL whenever that is away.
@@ -87,6 +97,7 @@ class Queue:
         watching = asyncio.create_task(self._watch())
         try:
             await self._app.run_worker_async(
+                queues=self._queues,
                 concurrency=ASIDE,
                 install_signal_handlers=False,
                 fetch_job_polling_interval=POLL_SECONDS,

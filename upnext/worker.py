@@ -1,114 +1,112 @@
-"""Background work: events to the bus, lists after a flip, sweeping what is no longer needed."""
+"""Background work in three parts: events, jobs, training. A worker does all, or some of them."""
 
 import asyncio
 import os
 import signal
 import threading
-from collections.abc import Awaitable, Callable
+from collections.abc import Collection, Coroutine, Iterator
 from contextlib import suppress
-from datetime import timedelta
 from functools import partial
-from typing import Any
+from typing import Any, Final, Literal
 
-import msgspec
 import structlog
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from core.clock import utc_now
-from core.errors import SetupError, Unavailable
+from core.errors import SetupError
 from core.settings import Settings
 from storage import bus
-from storage.postgres.changes import PostgresChanges
 from storage.postgres.engine import pool
-from storage.postgres.impressions import PostgresImpressions
 from storage.postgres.jobs import TASK
 from storage.postgres.outbox import PostgresOutbox
+from storage.postgres.queueing import QUEUES
 from storage.postgres.runs import TRAIN
-from storage.queue import Queue
-from upnext.jobs.old_jobs import forget_old_jobs
+from storage.queue import Queue, Task
 from upnext.jobs.queue_handlers import HANDLERS
 from upnext.jobs.queued import JobRunner
-from upnext.jobs.refresh import refresh
-from upnext.jobs.sweep import sweep
 from upnext.jobs.train import train_queued
+from upnext.repeating import repeat
+from upnext.upkeep import upkeep
+
+Part = Literal["events", "jobs", "training"]
+PARTS: Final[tuple[Part, ...]] = ("events", "jobs", "training")
 
 RELAY_SECONDS = 0.5
-REFRESH_SECONDS = 1.0
-SWEEP_SECONDS = 60.0
-LONGEST_PAUSE_SECONDS = 300.0
 RELAY_AWAY_SECONDS = 1.0  # others wait for what is on its way, and to ask again costs little
 STOP_SECONDS = 1.5
-NEWS_KEPT = timedelta(days=7)
-SERVED_KEPT = timedelta(days=2)
 
+Work = Coroutine[Any, Any, None]
 _log = structlog.get_logger(__name__)
 
 
-def run(settings: Settings) -> None:
+def run(settings: Settings, parts: Collection[Part] = PARTS) -> None:
     """Work until SIGTERM or SIGINT, then stop within 2 s. Outages are waited for.
+
+    Args:
+        settings: with the URLs of all stores.
+        parts: `events` is the bus in both directions, `jobs` what is queued but for what needs
+            torch, and `training` that.
 
     Raises:
         SetupError: a URL is missing or cannot be read.
     """
-    asyncio.run(_until_told(settings))
+    asyncio.run(_until_told(settings, parts))
 
 
-async def _until_told(settings: Settings) -> None:
-    if settings.bus_url is None:
-        raise SetupError("UPNEXT_BUS_URL is not set: set it, or start with `upnext up`.")
-    publisher = bus.connect(settings.bus_url)
+async def _until_told(settings: Settings, parts: Collection[Part]) -> None:
+    publisher = _publisher(settings) if "events" in parts else None
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     async with pool(settings) as engine:
-        working = asyncio.create_task(work(settings, engine, publisher))
+        working = asyncio.create_task(work(_work(settings, engine, publisher, parts)))
         told = asyncio.create_task(stop.wait())
-        _log.info("The worker is running.")
+        _log.info("The worker is running.", parts=[part for part in PARTS if part in parts])
         try:
             await asyncio.wait((working, told), return_when=asyncio.FIRST_COMPLETED)
         finally:
             _leave_within(STOP_SECONDS, code=int(working.done()))  # it ends only by a fault
             await _end(told)
             await _end(working)
-            await publisher.close()
+            if publisher is not None:
+                await publisher.close()
             _log.info("The worker has stopped.")
 
 
-async def work(settings: Settings, engine: AsyncEngine, publisher: bus.Bus) -> None:
-    """Relay, refresh, sweep, prune and do what is queued until cancelled."""
-    outbox, changes = PostgresOutbox(engine), PostgresChanges(engine)
-    impressions, jobs = PostgresImpressions(engine), JobRunner(settings, engine, HANDLERS)
-    queue = Queue(settings, {TASK: jobs.run, TRAIN: partial(train_queued, settings)})
+async def work(parts: Iterator[Work]) -> None:
+    """Do all of it side by side until cancelled."""
+    async with asyncio.TaskGroup() as group:
+        for part in parts:
+            group.create_task(part)
+
+
+def _work(
+    settings: Settings, engine: AsyncEngine, publisher: bus.Bus | None, parts: Collection[Part]
+) -> Iterator[Work]:
+    if publisher is not None:
+        yield _relay(engine, publisher)
+    if "jobs" in parts:
+        yield from upkeep(settings, engine)
+    if queues := [queue for queue in QUEUES if queue in parts]:
+        jobs = JobRunner(settings, engine, HANDLERS)
+        tasks: dict[str, Task] = {TASK: jobs.run, TRAIN: partial(train_queued, settings)}
+        yield Queue(settings, tasks, queues).work()
+
+
+def _publisher(settings: Settings) -> bus.Bus:
+    if settings.bus_url is None:
+        raise SetupError("UPNEXT_BUS_URL is not set: set it, or start with `upnext up`.")
+    return bus.connect(settings.bus_url)
+
+
+async def _relay(engine: AsyncEngine, publisher: bus.Bus) -> None:
+    """Bring what is in the outbox to the bus, for ever."""
+    outbox = PostgresOutbox(engine)
 
     async def relay() -> None:
         while await outbox.relay(publisher):
             pass
 
-    async def sweep_versions() -> None:
-        swept = await sweep(settings)
-        if swept.versions:
-            _log.info("Swept old versions.", **msgspec.structs.asdict(swept))
-
-    async def refresh_lists() -> None:
-        refreshed = await refresh(settings, engine)
-        if refreshed is not None:
-            _log.info("Lists are made by the live version.", **msgspec.structs.asdict(refreshed))
-
-    async def prune() -> None:
-        before = utc_now() - NEWS_KEPT
-        await changes.prune(before)
-        await outbox.prune(before)
-        await impressions.prune(utc_now() - SERVED_KEPT)
-        await forget_old_jobs(settings, engine)
-
-    async with asyncio.TaskGroup() as group:
-        group.create_task(
-            repeat("outbox relay", relay, RELAY_SECONDS, away_seconds=RELAY_AWAY_SECONDS)
-        )
-        group.create_task(repeat("sweep", sweep_versions, SWEEP_SECONDS))
-        group.create_task(repeat("refreshing lists", refresh_lists, REFRESH_SECONDS))
-        group.create_task(repeat("pruning", prune, SWEEP_SECONDS))
-        group.create_task(queue.work())
+    await repeat("outbox relay", relay, RELAY_SECONDS, away_seconds=RELAY_AWAY_SECONDS)
 
 
 def _leave_within(seconds: float, *, code: int) -> None:
@@ -123,41 +121,3 @@ async def _end(task: asyncio.Task[Any]) -> None:
     task.cancel()
     with suppress(asyncio.CancelledError):
         await task
-
-
-async def repeat(
-    name: str,
-    step: Callable[[], Awaitable[None]],
-    seconds: float,
-    *,
-    away_seconds: float = LONGEST_PAUSE_SECONDS,
-    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
-) -> None:
-    """Do `step` every so many seconds, for ever.
-
-    After a failure the pauses grow, up to `away_seconds` while a dependency is away and up to
-    `LONGEST_PAUSE_SECONDS` after any other, until it succeeds; other steps go on. A dependency
-    that is away is one log line when it goes and one when it is back; any other failure is logged
-    each time.
-    """
-    away, pause = False, seconds
-    while True:
-        try:
-            await step()
-        except Unavailable as error:
-            pause = _longer(pause, seconds, away_seconds)
-            if not away:
-                _log.warning("Waiting for a dependency.", work=name, reason=str(error))
-            away = True
-        except Exception as error:  # noqa: BLE001  (whatever it is, the rest of the work goes on)
-            pause = _longer(pause, seconds, LONGEST_PAUSE_SECONDS)
-            _log.error("A step failed.", work=name, again_in=pause, exc_info=error)
-        else:
-            if away:
-                _log.info("The dependency is back.", work=name)
-            away, pause = False, seconds
-        await sleep(pause)
-
-
-def _longer(pause: float, seconds: float, longest: float) -> float:
-    return min(pause * 2, max(seconds, longest))

@@ -76,7 +76,7 @@ class PostgresRuns:
         """
         async with transaction(self._engine) as connection:
             made = await _created(connection, model_type, params, self._clock())
-            place = await defer(connection, TRAIN, f"train {model_type}", made.id)
+            place = await defer(connection, TRAIN, f"train {model_type}", made.id, "training")
             await connection.execute(
                 update(models).where(models.c.id == made.id).values(queue_id=place)
             )

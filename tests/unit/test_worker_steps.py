@@ -10,7 +10,7 @@ from structlog.testing import capture_logs
 from structlog.typing import EventDict
 
 from core.errors import Conflict, Unavailable
-from upnext.worker import repeat
+from upnext.repeating import repeat
 
 pytestmark = pytest.mark.unit
 Outcomes = Sequence[Exception | None]
