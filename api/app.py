@@ -49,6 +49,7 @@ from core.metrics import LOG_LINES_DROPPED
 from core.settings import Settings, load
 from core.types import Model
 from embeddings.version import Version, keep_versions, open_version, renewed
+from ingest.kept_weights import KeptWeights
 from retrieval.catalogue import Catalogue
 from retrieval.exact import ExactSearch
 from retrieval.follower import Follower
@@ -145,12 +146,14 @@ async def services(settings: Settings) -> AsyncIterator[Services]:
         forgetting = Forgetting(stores.cache, local=local)
         impressions = Impressions(stores.impressions, writer=replica)
         limiter = Limiter(stores.limits, quotas(settings))
+        weights = KeptWeights()
         tasks = [
             _background("follower", memory.follower.run()),
             _background("forgetting", forgetting.run()),
             _background("notices", stores.notices.run(local)),
             _background("impressions", impressions.run()),
             _background("limiter", limiter.run()),
+            _background("watch weights", weights.run(stores.watch_shares)),
         ]
         try:
             await memory.settle()
@@ -163,6 +166,7 @@ async def services(settings: Settings) -> AsyncIterator[Services]:
                 impressions=impressions,
                 limiter=limiter,
                 local=local,
+                weights=weights,
             )
         finally:
             for task in tasks:
@@ -265,6 +269,7 @@ def _services(
     impressions: Impressions,
     limiter: Limiter,
     local: LocalLists,
+    weights: KeptWeights,
 ) -> Services:
     cache = TrustedCache(stores.cache, forgetting.owes)
     states = States(store=stores.states, cache=cache, recent=settings.state_recent)
@@ -291,10 +296,11 @@ def _services(
             videos=stores.videos,
             forgetting=forgetting,
             states=states,
+            weights=weights.current,
         ),
         catalogue=VideoCatalogue(stores.videos, moment=memory.moment),
         configs=Configs(stores.configs),
-        imports=Imports(stores.videos, stores.interactions, forgetting),
+        imports=Imports(stores.videos, stores.interactions, forgetting, weights=weights.current),
         impressions=impressions,
         statistics=Statistics(stores.impressions),
         models=stores.models,

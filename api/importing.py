@@ -17,6 +17,7 @@ from ingest.readers.ndjson_rows import NdjsonBatch
 from ingest.readers.tables import feed
 from ingest.report import Report
 from ingest.video_files import video_of
+from ingest.weights import WatchWeights
 
 
 class Imports:
@@ -31,11 +32,13 @@ class Imports:
         interactions: InteractionStore,
         forgetting: Forgetting,
         *,
+        weights: Callable[[], WatchWeights],
         clock: Clock = utc_now,
     ) -> None:
         self._videos = videos
         self._interactions = interactions
         self._forgetting = forgetting
+        self._weights = weights
         self._clock = clock
 
     async def videos(self, pieces: AsyncIterator[bytes]) -> ImportReport:
@@ -57,7 +60,8 @@ class Imports:
         importer = self._importer()
 
         def read(lines: list[RawLine]) -> Feed[Interaction]:
-            return feed(NdjsonBatch(lines), event_reader(self._clock))  # by now, line by line
+            reader = event_reader(self._clock, self._weights)  # by now, line by line
+            return feed(NdjsonBatch(lines), reader)
 
         return await _import(pieces, read, importer.interactions, importer.report)
 

@@ -1,6 +1,6 @@
 """The use case of one watch or rating: check, commit, drop what the older history had led to."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
@@ -14,7 +14,7 @@ from core.errors import Conflict, InvalidInput, VideoNotFound
 from core.hashing import event_key
 from core.types import Interaction, UserId, Video, VideoId
 from ingest.checks import check_occurred_at, check_rating, latest_time
-from ingest.weights import rating_weight, watch_weight
+from ingest.weights import WatchWeights, rating_weight
 
 LONGEST_KEY = 255
 
@@ -66,12 +66,14 @@ class Watching:
         videos: VideoReader,
         forgetting: Forgetting,
         states: States,
+        weights: Callable[[], WatchWeights],
         clock: Clock = utc_now,
     ) -> None:
         self._interactions = interactions
         self._videos = videos
         self._forgetting = forgetting
         self._states = states
+        self._weights = weights
         self._clock = clock
 
     async def record(
@@ -126,7 +128,7 @@ class Watching:
             video_id=watch.video_id,
             kind="watch",
             occurred_at=occurred_at,
-            weight=watch_weight(watch.watched_seconds, watch.video_seconds),
+            weight=self._weights().watch(watch.watched_seconds, watch.video_seconds),
             watched_seconds=watch.watched_seconds,
             video_seconds=watch.video_seconds,
             recommendation_id=watch.recommendation_id,

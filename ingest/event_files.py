@@ -14,6 +14,7 @@ from ingest.checks import latest_time, utc
 from ingest.events import Event, RatedData, VideoRated, VideoWatched, WatchedData, interaction_of
 from ingest.feed import Feed
 from ingest.readers.tables import Layout, feed, open_rows
+from ingest.weights import WatchWeights
 
 FILE_SOURCE = "upnext:file"  # names flat rows that bring an id of their own
 ROW_SOURCE = "upnext:row"  # names flat rows by what they say
@@ -40,7 +41,7 @@ FLAT = Layout(
 )
 
 
-def read_events(path: Path, clock: Clock) -> Feed[Interaction]:
+def read_events(path: Path, clock: Clock, weights: Callable[[], WatchWeights]) -> Feed[Interaction]:
     """The interactions of a file; lines with `specversion` are CloudEvents, others flat rows.
 
     Raises:
@@ -48,11 +49,13 @@ def read_events(path: Path, clock: Clock) -> Feed[Interaction]:
         InvalidInput: the file as a whole cannot be used; see `open_rows`.
     """
     rows = open_rows(path, FLAT, "events as NDJSON, CSV or Parquet")
-    return feed(rows, event_reader(clock))
+    return feed(rows, event_reader(clock, weights))
 
 
-def event_reader(clock: Clock) -> Callable[[dict[str, Any]], Interaction]:
-    """Makes interactions of rows that came in by now.
+def event_reader(
+    clock: Clock, weights: Callable[[], WatchWeights]
+) -> Callable[[dict[str, Any]], Interaction]:
+    """Makes interactions of rows that came in by now, watches weighed by what `weights` gives.
 
     The function raises `InvalidInput` or `msgspec.ValidationError` for a row it refuses.
     """
@@ -63,7 +66,7 @@ def event_reader(clock: Clock) -> Callable[[dict[str, Any]], Interaction]:
             event: Event = msgspec.convert(row, VideoWatched | VideoRated)
         else:
             event = _event_of(msgspec.convert(FLAT.tidy(row), EventRow, strict=False))
-        return interaction_of(event, latest, received=None)
+        return interaction_of(event, latest, None, weights())
 
     return read
 

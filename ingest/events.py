@@ -18,7 +18,7 @@ from ingest.checks import (
     check_user_id,
     check_video_id,
 )
-from ingest.weights import rating_weight, watch_weight
+from ingest.weights import WatchWeights, rating_weight
 
 LONGEST_NAME = 1_000  # of an event's id or source, which are not ids of ours
 
@@ -66,10 +66,13 @@ class VideoRated(_Envelope, frozen=True, kw_only=True, tag="VideoRated"):
 Event = VideoWatched | VideoRated
 
 
-def interaction_of(event: Event, latest: LatestTime, received: datetime | None) -> Interaction:
+def interaction_of(
+    event: Event, latest: LatestTime, received: datetime | None, weights: WatchWeights
+) -> Interaction:
     """The interaction that an event tells of.
 
-    `received` stands in for a missing `time` (the broker's time; None where there is none).
+    `received` stands in for a missing `time` (the broker's time; None where there is none),
+    `weights` says what a watch is worth.
 
     Raises:
         InvalidInput: the event breaks a rule of the contract.
@@ -107,7 +110,7 @@ def interaction_of(event: Event, latest: LatestTime, received: datetime | None) 
         video_id=video_id,
         kind="watch",
         occurred_at=occurred_at,
-        weight=watch_weight(watched, length),
+        weight=weights.watch(watched, length),
         watched_seconds=watched,
         video_seconds=length,
         recommendation_id=recommendation,

@@ -5,6 +5,7 @@ from typing import Protocol
 
 from core.messages import Message
 from core.types import AddCounts, Interaction, UpsertCounts, UserId, Video
+from core.watch_shares import WatchShares
 
 
 class VideoStore(Protocol):
@@ -40,6 +41,14 @@ class StateCache(Protocol):
         Raises:
             Unavailable: some may still be there.
         """
+        ...
+
+
+class WatchSharesReader(Protocol):
+    """How far videos are watched, as it was counted last."""
+
+    async def read(self) -> list[WatchShares]:
+        """Of every bucket that has enough watches, the shortest first. Raises `Unavailable`."""
         ...
 
 

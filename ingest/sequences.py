@@ -18,7 +18,7 @@ from ingest.readers.csv_rows import CsvRows
 from ingest.readers.lines import Lines, require
 from ingest.readers.tables import feed
 from ingest.report import Reject
-from ingest.weights import watch_weight
+from ingest.weights import PLAIN
 
 SOURCE = "sequences"
 ELLIPSIS = "\u2026"
@@ -94,5 +94,5 @@ def _watch(user_id: UserId, video: str, position: int, last: int) -> Interaction
         video_id=check_video_id(video),
         kind="watch",
         occurred_at=LAST_WATCH - STEP * (last - position),
-        weight=watch_weight(None, None),
+        weight=PLAIN.watch(None, None),
     )

@@ -26,6 +26,7 @@ from storage.postgres.ping import ping as ping_postgres
 from storage.postgres.replicas import PostgresReplicas
 from storage.postgres.users import PostgresUsers
 from storage.postgres.videos import PostgresVideos
+from storage.postgres.watch_shares import PostgresWatchShares
 from storage.redis import client as redis
 from storage.redis.limits import RedisLedger
 from storage.redis.notices import RedisNotices
@@ -56,6 +57,7 @@ class Stores:
     artifacts: Artifacts
     jobs: PostgresJobs
     erasures: PostgresErasures
+    watch_shares: PostgresWatchShares
     probes: Mapping[str, Callable[[], Awaitable[None]]]
 
 
@@ -106,6 +108,7 @@ async def connected(settings: Settings) -> AsyncIterator[Stores]:
             artifacts=artifacts,
             jobs=PostgresJobs(engine, utc_now),
             erasures=PostgresErasures(engine, utc_now),
+            watch_shares=PostgresWatchShares(engine),
             probes={
                 "postgres": lambda: ping_postgres(connections),
                 "redis": lambda: redis.ping(client),

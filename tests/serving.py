@@ -46,6 +46,7 @@ from core.types import (
     UserId,
     VideoId,
 )
+from ingest.kept_weights import KeptWeights
 from retrieval.live import LiveModel
 from retrieval.nearest import Nearest
 from retrieval.new import New
@@ -217,11 +218,13 @@ class World:
         self.trusted = TrustedCache(self.cache, self.forgetting.owes)
         self.states = States(store=self.history, cache=self.trusted, recent=50)
         self.recommender = self._recommender()
+        self.weights = KeptWeights()
         self.watching = Watching(
             interactions=self.history,
             videos=self.video_store,
             forgetting=self.forgetting,
             states=self.states,
+            weights=self.weights.current,
             clock=self.clock,
         )
 
@@ -297,7 +300,13 @@ class World:
             watching=self.watching,
             catalogue=VideoCatalogue(self.video_store, moment=self.moment),
             configs=Configs(self.config_store),
-            imports=Imports(self.video_store, self.history, self.forgetting, clock=self.clock),
+            imports=Imports(
+                self.video_store,
+                self.history,
+                self.forgetting,
+                weights=self.weights.current,
+                clock=self.clock,
+            ),
             impressions=self.impressions,
             statistics=Statistics(self.impression_store, clock=self.clock),
             models=self.models,

@@ -10,7 +10,7 @@ from typing import NamedTuple
 from core.hashing import event_key
 from core.types import Interaction, UserId
 from ingest.demo.catalogue import Clip
-from ingest.weights import rating_weight, watch_weight
+from ingest.weights import PLAIN, rating_weight
 
 SOURCE = "demo"
 USERS = 500
@@ -112,7 +112,7 @@ def _events(
         video_id=video.id,
         kind="watch",
         occurred_at=moment,
-        weight=watch_weight(watched, length),
+        weight=PLAIN.watch(watched, length),
         watched_seconds=watched,
         video_seconds=length,
     )

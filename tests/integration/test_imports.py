@@ -20,6 +20,7 @@ from ingest.movielens import read_movies, read_ratings
 from ingest.report import Counts, Report
 from ingest.sequences import read_pairs, read_titles
 from ingest.video_files import read_videos
+from ingest.weights import PLAIN
 from storage.redis.client import connect
 from storage.redis.users import RedisUserCache
 from upnext.imports import import_feeds
@@ -93,7 +94,7 @@ async def test_files(settings: Settings, engine: AsyncEngine, tmp_path: Path) ->
         "1,1,2025-01-01T00:00:00Z,9\n1,1,2025-01-01T00:00:00Z,9\n1,,2025-01-01,\n"
     )
     first, _ = await twice(
-        settings, engine, lambda: (read_videos(videos), read_events(events, utc_now))
+        settings, engine, lambda: (read_videos(videos), read_events(events, utc_now, lambda: PLAIN))
     )
     assert first.videos == Counts(accepted=1, rejected=1)
     assert first.interactions == Counts(accepted=1, duplicates=1, rejected=1)
@@ -129,7 +130,7 @@ async def test_kept_states_of_touched_users_are_dropped(
     empty = UserState(user, 0, (), np.empty(0, np.uint64))
     await cache.put_state(empty)
     assert await cache.state(user) is not None
-    report = await import_feeds(settings, interactions=read_events(events, utc_now))
+    report = await import_feeds(settings, interactions=read_events(events, utc_now, lambda: PLAIN))
     assert (report.accepted, report.warnings) == (1, [])
     assert await cache.state(user) is None
     await cache.put_state(empty)
@@ -142,7 +143,9 @@ async def test_without_redis_the_data_arrives_with_a_warning(
 ) -> None:
     (tmp_path / "e.csv").write_text("user_id,video_id,occurred_at\n1,1,2025-01-01\n")
     settings = load({"postgres_url": database_url, "redis_url": f"unix://{tmp_path}/nobody.sock"})
-    report = await import_feeds(settings, interactions=read_events(tmp_path / "e.csv", utc_now))
+    report = await import_feeds(
+        settings, interactions=read_events(tmp_path / "e.csv", utc_now, lambda: PLAIN)
+    )
     assert report.accepted == 1
     assert "Redis did not answer" in report.warnings[0]
     assert (await rows(engine))["interactions"] == 1

@@ -17,7 +17,7 @@ from ingest.checks import latest_time
 from ingest.event_files import event_reader, read_events
 from ingest.events import RatedData, VideoRated, interaction_of
 from ingest.report import Reject
-from ingest.weights import rating_weight, watch_weight
+from ingest.weights import PLAIN
 
 pytestmark = pytest.mark.unit
 
@@ -35,13 +35,13 @@ FLAT: dict[str, Any] = {"user_id": "7", "video_id": "42", "occurred_at": "2025-0
 
 
 def read(row: dict[str, Any]) -> Interaction:
-    return event_reader(lambda: NOW)(row)
+    return event_reader(lambda: NOW, lambda: PLAIN)(row)
 
 
 def refused(folder: Path, row: dict[str, Any]) -> str:
     path = folder / "events.ndjson"
     path.write_bytes(msgspec.json.encode(row))
-    (item,) = read_events(path, lambda: NOW).items
+    (item,) = read_events(path, lambda: NOW, lambda: PLAIN).items
     assert isinstance(item, Reject)
     return item.reason
 
@@ -70,9 +70,9 @@ def test_the_time_of_arrival_stands_in_for_a_missing_one() -> None:
     event = VideoRated(specversion="1.0", id="1", source="s", data=data)
     arrived = datetime(2025, 5, 2, tzinfo=UTC)
     latest = latest_time(lambda: NOW)
-    assert interaction_of(event, latest, received=arrived).occurred_at == arrived
+    assert interaction_of(event, latest, arrived, PLAIN).occurred_at == arrived
     with pytest.raises(InvalidInput, match="time is missing"):
-        interaction_of(event, latest, received=None)
+        interaction_of(event, latest, None, PLAIN)
 
 
 def test_a_flat_row_without_an_id_is_named_by_what_it_says() -> None:
@@ -101,7 +101,7 @@ def test_csv_text_becomes_numbers_and_times(tmp_path: Path) -> None:
         "7,42,2025-05-01,,4.5,\n"
         "7,42,1746086400,,,\n"
     )
-    first, second, third = read_events(path, lambda: NOW).items
+    first, second, third = read_events(path, lambda: NOW, lambda: PLAIN).items
     assert isinstance(first, Interaction)
     assert (first.watched_seconds, first.recommendation_id) == (30.5, "r-1")
     assert isinstance(second, Interaction)
@@ -182,10 +182,3 @@ def test_five_minutes_ahead_is_let_through() -> None:
 def test_any_row_is_read_or_refused(row: dict[str, Any]) -> None:
     with suppress(InvalidInput, msgspec.ValidationError):
         assert 0 <= read({**FLAT, **row}).weight <= 1
-
-
-def test_weights() -> None:
-    assert watch_weight(None, 100) == watch_weight(10, None) == watch_weight(10, 0) == 1.0
-    assert watch_weight(1, 100) == 0.05
-    assert watch_weight(200, 100) == 1.0
-    assert [rating_weight(stars) for stars in (0.5, 1, 2, 3, 5)] == [0.05, 0.05, 0.25, 0.5, 1.0]

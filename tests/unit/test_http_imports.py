@@ -120,7 +120,9 @@ class Ending:
 async def test_when_postgres_goes_away_it_says_what_is_committed(
     world: World, writes: int, said: str
 ) -> None:
-    imports = Imports(Ending(writes), world.history, world.forgetting)
+    imports = Imports(
+        Ending(writes), world.history, world.forgetting, weights=world.weights.current
+    )
 
     async def pieces() -> AsyncIterator[bytes]:
         for number in range(2_500):
@@ -145,7 +147,7 @@ async def test_a_broken_connection_keeps_what_was_committed(world: World) -> Non
         raise InvalidInput("The connection ended before the body did.")
 
     with pytest.raises(InvalidInput):
-        await Imports(world.video_store, world.history, world.forgetting).videos(pieces())
+        await world.services().imports.videos(pieces())
     assert await world.video_store.count() == 1_000
 
 

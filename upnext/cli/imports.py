@@ -17,6 +17,7 @@ from core.types import Interaction, Progress, Video
 from ingest.demo import read_demo
 from ingest.event_files import read_events
 from ingest.feed import Feed
+from ingest.kept_weights import KeptWeights
 from ingest.movielens import read_movies, read_ratings
 from ingest.report import Reject, Report
 from ingest.sequences import read_pairs, read_titles
@@ -96,7 +97,9 @@ def events(file: Path, rejects: Path | None, *, as_json: bool) -> None:
     \b
     Example: upnext import events watches.csv --json
     """  # noqa: D301
-    _run(None, read_events(file, utc_now), rejects, as_json=as_json)
+    weights = KeptWeights()
+    feed = read_events(file, utc_now, weights.current)
+    _run(None, feed, rejects, weights, as_json=as_json)
 
 
 @import_.command()
@@ -114,6 +117,7 @@ def _run(
     videos: Feed[Video] | None,
     interactions: Feed[Interaction] | None,
     rejects: Path | None,
+    weights: KeptWeights | None = None,
     *,
     as_json: bool,
 ) -> None:
@@ -127,6 +131,7 @@ def _run(
             settings,
             videos=videos,
             interactions=interactions,
+            weights=weights,
             on_progress=on_progress,
             on_reject=on_reject,
         )
