@@ -6,7 +6,7 @@ behind all news up to that value, so a follower that lacks some of them by then 
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection
 from contextlib import suppress
 from time import monotonic
 from typing import Any
@@ -29,10 +29,10 @@ SILENCE_SECONDS = 1.0
 BEAT_SECONDS = 0.25
 PAUSE_SECONDS = 0.1
 
-_PUBLISH = """
-local number = redis.call('INCR', KEYS[1])
-redis.call('PUBLISH', ARGV[1], number .. ' ' .. ARGV[2])
-return number
+# For scripts that drop lists, so that the news go out with the drop: ARGV[1] has the users, packed.
+PUBLISH = f"""
+local number = redis.call('INCR', '{COUNTER}')
+redis.call('PUBLISH', '{CHANNEL}', number .. ' ' .. ARGV[1])
 """
 
 _encoder = msgspec.msgpack.Encoder()
@@ -40,17 +40,9 @@ _decoder = msgspec.msgpack.Decoder(list[UserId])
 log = structlog.get_logger(__name__)
 
 
-class Publishing:
-    """Publishes news, as one of several commands that go together."""
-
-    def __init__(self, client: Redis) -> None:
-        self._script = client.register_script(_PUBLISH)
-
-    async def publish(self, user_ids: Sequence[UserId], client: Any) -> None:  # noqa: ANN401 - a client or a pipeline
-        """Say that the lists of these users are dropped. Raises what the driver raises."""
-        await self._script(
-            keys=[COUNTER], args=[CHANNEL, _encoder.encode(list(user_ids))], client=client
-        )
+def packed_users(user_ids: Collection[UserId]) -> bytes:
+    """Users as `PUBLISH` sends them and a script unpacks them."""
+    return _encoder.encode(list(user_ids))
 
 
 class RedisNotices:

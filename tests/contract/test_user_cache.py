@@ -189,3 +189,12 @@ async def test_forget_is_about_the_named_users_only(cache: UserCache, user: User
     await cache.forget_many({user: 2, UserId(f"{user}-never-seen"): 1})
     assert await cache.state(user) is None
     assert await cache.state(other) is not None
+
+
+async def test_many_are_forgotten_with_one_call(cache: UserCache, user: UserId) -> None:
+    crowd = {UserId(f"{user}-{number}"): 2 for number in range(600)}
+    last = list(crowd)[-1]
+    for kept in (user, last):
+        await cache.put_state(state_of(kept, 1))
+    await cache.forget_many({user: 2, **crowd})
+    assert await cache.state(user) is await cache.state(last) is None
