@@ -1,0 +1,73 @@
+"""What every bus has in common: where events come in and go out, and how long things wait."""
+
+from collections.abc import Callable
+from typing import Final, Protocol
+
+import msgspec
+
+STREAMS: Final = {"ANALYTICS": "analytics.>", "RECS": "recs.>"}
+"""Streams of NATS and the subjects they keep: what comes in, and what we publish."""
+
+EVENTS_STREAM: Final = "ANALYTICS"
+EVENTS: Final = ("analytics.video-watched", "analytics.video-rated")
+"""Subjects, or topics, that the service consumes."""
+
+CONSUMER: Final = "upnext"
+"""The name that all workers consume under: a durable consumer of NATS, a group of Kafka."""
+
+KEPT_SECONDS: Final = 7 * 86_400.0
+"""How long a stream or topic that we make keeps its messages."""
+
+REPEATS_SECONDS: Final = 120.0
+"""How long NATS remembers message ids, so that a repeated one is dropped."""
+
+CALL_SECONDS: Final = 2.0
+"""How long one answer of the bus is waited for."""
+
+
+class Timing(msgspec.Struct, frozen=True, kw_only=True):
+    """How long the consumer's side waits, in seconds.
+
+    `first`: for a first message, when there is none. `again`: until the messages of a consumer
+    that died are delivered to another. `held`: for how long a live one keeps a batch that it works
+    on; then it is taken for stuck.
+    """
+
+    first: float = 1.0
+    again: float = 5.0
+    held: float = 60.0
+
+
+class Bus(Protocol):
+    """What we need of a message bus. Every method raises `Unavailable` when it does not answer."""
+
+    async def publish(
+        self, subject: str, message_id: str, payload: bytes, key: str | None = None
+    ) -> None:
+        """Publish and wait until the bus has it.
+
+        After `Unavailable`, which leaves open whether it arrived, publish it again: NATS drops the
+        same `message_id` within two minutes, on Kafka it may be there twice. Messages of one `key`
+        (else the id) are in one partition of Kafka, so in order; NATS keeps the order of all.
+        """
+        ...
+
+    async def setup(self) -> None:
+        """Create the streams or topics, and the consumer; what is there stays as it is."""
+        ...
+
+    async def forget(self, subject: str, matches: Callable[[bytes], bool]) -> int | None:
+        """Delete the messages of a subject whose payload matches: how many; None if it cannot."""
+        ...
+
+    async def ping(self) -> None:
+        """Ask for a sign of life."""
+        ...
+
+    async def version(self) -> str:
+        """What one is talking to, such as `NATS 2.15.1 with JetStream`."""
+        ...
+
+    async def close(self) -> None:
+        """End the connection."""
+        ...

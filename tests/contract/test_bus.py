@@ -1,0 +1,247 @@
+"""What every bus promises, whichever it is."""
+
+import asyncio
+import uuid
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import pytest
+
+from core.clock import utc_now
+from core.messages import Message
+from ingest.ports import EventSource
+from storage import bus as buses
+from storage.bus import Bus, Timing
+from storage.embedded.stack import EmbeddedStack
+from storage.memory.bus import MemoryBus
+
+pytestmark = pytest.mark.contract
+
+WATCHED, RATED = "analytics.video-watched", "analytics.video-rated"
+DEAD = "recs.dead-letter"
+SHORT = Timing(first=0.3, again=0.5, held=30)
+
+
+@dataclass
+class World:
+    """A bus and any number of its consumers, with nothing waiting."""
+
+    bus: Bus
+    consumer: Callable[[], EventSource]
+    drops_repeats: bool = True
+    forgets: bool = True
+
+    async def publish(self, *payloads: bytes, subject: str = WATCHED) -> None:
+        for payload in payloads:
+            await self.bus.publish(subject, uuid.uuid4().hex, payload)
+
+
+@pytest.fixture(scope="module")
+def own_nats(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A server of this file's own: its consumer is impatient."""
+    with EmbeddedStack(tmp_path_factory.mktemp("home"), ["bus"]) as stack:
+        yield stack.servers["bus"].url
+
+
+@pytest.fixture(params=["memory", "nats"])
+async def world(request: pytest.FixtureRequest) -> AsyncIterator[World]:
+    if request.param == "memory":
+        bus = MemoryBus(SHORT)
+        await bus.setup()
+        yield World(bus, bus.events)
+        return
+    url = request.getfixturevalue("own_nats")
+    made = buses.connect(url, SHORT)
+    await made.setup()
+    consumers: list[EventSource] = []
+
+    def consumer() -> EventSource:
+        consumers.append(buses.events(url, SHORT))
+        return consumers[-1]
+
+    await drained(consumer())
+    yield World(made, consumer)
+    for each in consumers:
+        await each.close()
+    await made.close()
+
+
+async def drained(consumer: EventSource) -> None:
+    while await consumer.waiting():
+        await consumer.acknowledge(await consumer.fetch(1000))
+
+
+async def lag(consumer: EventSource, expected: int) -> None:
+    """A bus may count an acknowledgement a moment after it was told."""
+    found = [await consumer.waiting()]
+    while found[-1] != expected and len(found) < 500:
+        await asyncio.sleep(0.01)
+        found.append(await consumer.waiting())
+    assert found[-1] == expected
+
+
+async def fetched(consumer: EventSource, count: int) -> list[Message]:
+    """So many messages, in however many batches they come."""
+    messages: list[Message] = []
+    async with asyncio.timeout(15):
+        while len(messages) < count:
+            messages += await consumer.fetch(count - len(messages))
+    return messages
+
+
+def payloads(messages: Sequence[Message]) -> list[bytes]:
+    return [message.payload for message in messages]
+
+
+async def test_what_is_published_arrives_and_is_told_apart(world: World) -> None:
+    began = utc_now()
+    await world.publish(b"one", b"two")
+    await world.publish(b"\xff\x00", subject=RATED)
+    await world.publish(b"of others", subject="analytics.searched")
+    consumer = world.consumer()
+    messages = await fetched(consumer, 3)
+    assert sorted((each.subject, each.payload) for each in messages) == [
+        (RATED, b"\xff\x00"),
+        (WATCHED, b"one"),
+        (WATCHED, b"two"),
+    ]
+    assert len({each.position for each in messages}) == 3
+    assert {each.deliveries for each in messages} == {1}
+    for each in messages:
+        assert abs((each.received_at - began).total_seconds()) < 5
+        assert each.received_at.utcoffset() is not None
+    await consumer.acknowledge(messages)
+    assert await consumer.fetch(10) == []
+
+
+async def test_a_batch_has_no_more_than_was_asked_for(world: World) -> None:
+    await world.publish(*(b"%d" % number for number in range(25)))
+    consumer = world.consumer()
+    first = await consumer.fetch(10)
+    assert 1 <= len(first) <= 10
+    rest = await fetched(consumer, 25 - len(first))
+    assert {*payloads(first), *payloads(rest)} == {b"%d" % number for number in range(25)}
+    await consumer.acknowledge([*first, *rest])
+
+
+async def test_the_first_message_is_waited_for(world: World) -> None:
+    consumer = world.consumer()
+    await drained(consumer)
+    waiting = asyncio.create_task(fetched(consumer, 1))
+    await asyncio.sleep(0.1)
+    await world.publish(b"late")
+    messages = await waiting
+    assert payloads(messages) == [b"late"]
+    await consumer.acknowledge(messages)
+
+
+async def test_what_was_not_acknowledged_comes_again(world: World) -> None:
+    await world.publish(b"done", b"left")
+    first = world.consumer()
+    messages = await fetched(first, 2)
+    await first.acknowledge([each for each in messages if each.payload == b"done"])
+    left = next(each for each in messages if each.payload == b"left")
+    await first.close()
+    second = world.consumer()
+    [again] = await fetched(second, 1)
+    assert (again.payload, again.position) == (b"left", left.position)
+    assert again.received_at == left.received_at
+    await second.acknowledge([again])
+    await lag(second, 0)
+
+
+async def test_work_that_takes_long_stays_with_whoever_has_it(world: World) -> None:
+    await world.publish(b"long")
+    first, second = world.consumer(), world.consumer()
+    messages = await fetched(first, 1)
+    for _ in range(4):
+        assert await second.fetch(1) == []
+    await first.acknowledge(messages)
+    await lag(second, 0)
+
+
+async def test_what_is_put_back_comes_after_its_pause(world: World) -> None:
+    await world.publish(b"later")
+    consumer = world.consumer()
+    messages = await fetched(consumer, 1)
+    began = asyncio.get_running_loop().time()
+    await consumer.put_back(messages, 0.7)
+    assert await consumer.fetch(1) == []
+    await lag(consumer, 1)
+    again = await fetched(consumer, 1)
+    assert asyncio.get_running_loop().time() - began >= 0.65
+    assert payloads(again) == [b"later"]
+    assert again[0].position == messages[0].position
+    await consumer.acknowledge(again)
+    await lag(consumer, 0)
+
+
+async def test_consumers_share(world: World) -> None:
+    await world.publish(*(b"%d" % number for number in range(40)))
+    first, second = world.consumer(), world.consumer()
+    seen: list[bytes] = []
+
+    async def consume(consumer: EventSource) -> None:
+        while len(seen) < 40:
+            messages = await consumer.fetch(5)
+            seen.extend(payloads(messages))
+            await consumer.acknowledge(messages)
+
+    async with asyncio.timeout(15), asyncio.TaskGroup() as group:
+        group.create_task(consume(first))
+        group.create_task(consume(second))
+    assert sorted(seen) == sorted(b"%d" % number for number in range(40))
+    await lag(first, 0)
+
+
+async def test_the_lag_counts_what_is_in_work(world: World) -> None:
+    consumer = world.consumer()
+    await lag(consumer, 0)
+    await world.publish(b"one", b"two", b"three")
+    await lag(consumer, 3)
+    messages = await fetched(consumer, 3)
+    await lag(consumer, 3)
+    await consumer.acknowledge(messages[:2])
+    await lag(consumer, 1)
+    await consumer.acknowledge(messages[2:])
+    await lag(consumer, 0)
+
+
+async def test_a_repeat_may_be_dropped_by_its_id(world: World) -> None:
+    for _ in range(2):
+        await world.bus.publish(WATCHED, "the same", b"repeated", "a key")
+    consumer = world.consumer()
+    messages = await fetched(consumer, 1 if world.drops_repeats else 2)
+    assert set(payloads(messages)) == {b"repeated"}
+    await consumer.acknowledge(messages)
+    await lag(consumer, 0)
+
+
+async def test_setup_leaves_what_is_there(world: World) -> None:
+    await world.publish(b"kept")
+    await world.bus.setup()
+    consumer = world.consumer()
+    messages = await fetched(consumer, 1)
+    assert payloads(messages) == [b"kept"]
+    await consumer.acknowledge(messages)
+
+
+async def test_messages_can_be_forgotten(world: World) -> None:
+    await world.publish(b"ann 1", b"bob", b"ann 2", subject=DEAD)
+    forgotten = await world.bus.forget(DEAD, lambda payload: payload.startswith(b"ann"))
+    assert forgotten == (2 if world.forgets else None)
+    if world.forgets:
+        assert await world.bus.forget(DEAD, lambda payload: payload.startswith(b"ann")) == 0
+        assert await world.bus.forget(DEAD, lambda payload: payload == b"bob") == 1
+        assert await world.bus.forget(DEAD, lambda _: True) == 0
+
+
+async def test_a_batch_of_thousands(world: World) -> None:
+    async with asyncio.TaskGroup() as group:
+        for number in range(3000):
+            group.create_task(world.publish(b"%d" % number))
+    consumer = world.consumer()
+    messages = await fetched(consumer, 3000)
+    assert len(set(payloads(messages))) == 3000
+    await consumer.acknowledge(messages)
+    await lag(consumer, 0)
