@@ -50,6 +50,22 @@ LOCAL_BYTES = Gauge(
     multiprocess_mode="livesum",
 )  # fmt: skip
 LOG_LINES_DROPPED = Counter("upnext_log_lines_dropped", "Lines that came faster than written.")
+EVENTS = Counter("upnext_events", "Events that a worker has read and is done with.", ["type"])
+EVENT_OUTCOMES = Counter(
+    "upnext_event_outcomes", "Messages: accepted, duplicates, erased (users'), dead.", ["outcome"]
+)
+EVENT_BATCH_SECONDS = Histogram(
+    "upnext_event_batch_seconds", "Time for a batch of events, until it is acknowledged.",
+    buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0),
+)  # fmt: skip
+EVENTS_WAITING = Gauge(
+    "upnext_events_waiting", "Events on the bus that are not acknowledged yet.",
+    multiprocess_mode="livemax",
+)  # fmt: skip
+EVENT_NEWEST = Gauge(
+    "upnext_event_newest_timestamp_seconds", "When the bus got the newest event that is done with.",
+    multiprocess_mode="livemax",
+)  # fmt: skip
 
 _LIVE_FILE = re.compile(r"gauge_live[a-z]+_(\d+)\.db")
 

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
+from core.dead_letters import Refused
 from core.messages import Message
 from core.types import AddCounts, Interaction, UpsertCounts, UserId, Video
 from core.watch_shares import WatchShares
@@ -77,4 +78,47 @@ class EventSource(Protocol):
 
     async def close(self) -> None:
         """Give up the connection; what was fetched and not acknowledged is delivered again."""
+        ...
+
+
+class DeadLetters(Protocol):
+    """Where events are kept that could not be taken."""
+
+    async def keep(self, refused: Sequence[Refused]) -> int:
+        """Keep each once, by its place on the bus, and announce it, in one transaction.
+
+        Returns:
+            How many were left out, because they name users who were erased.
+
+        Raises:
+            Unavailable: nothing was kept.
+        """
+        ...
+
+
+class Drops(Protocol):
+    """What was made of a user's older history."""
+
+    async def drop(self, revisions: Mapping[UserId, int]) -> None:
+        """Drop these users' states and lists, now, or surely later if the cache is away.
+
+        Raises:
+            Unavailable: neither, for PostgreSQL is away too.
+        """
+        ...
+
+
+class OwedDrops(Protocol):
+    """Drops that wait for the cache, where they outlive the process; all raise `Unavailable`."""
+
+    async def owe(self, revisions: Mapping[UserId, int]) -> None:
+        """Note users, each with the newest revision; not those who were erased."""
+        ...
+
+    async def owed(self, most: int) -> dict[UserId, int]:
+        """Some of what is owed, at most so many."""
+        ...
+
+    async def settle(self, revisions: Mapping[UserId, int]) -> None:
+        """These were dropped; whoever has a newer revision is still owed."""
         ...

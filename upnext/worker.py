@@ -21,6 +21,7 @@ from storage.postgres.outbox import PostgresOutbox
 from storage.postgres.queueing import QUEUES
 from storage.postgres.runs import TRAIN
 from storage.queue import Queue, Task
+from upnext.consuming import consume
 from upnext.jobs.queue_handlers import HANDLERS
 from upnext.jobs.queued import JobRunner
 from upnext.jobs.train import train_queued
@@ -84,6 +85,7 @@ def _work(
 ) -> Iterator[Work]:
     if publisher is not None:
         yield _relay(engine, publisher)
+        yield consume(settings, engine)
     if "jobs" in parts:
         yield from upkeep(settings, engine)
     if queues := [queue for queue in QUEUES if queue in parts]:
@@ -95,6 +97,8 @@ def _work(
 def _publisher(settings: Settings) -> bus.Bus:
     if settings.bus_url is None:
         raise SetupError("UPNEXT_BUS_URL is not set: set it, or start with `upnext up`.")
+    if settings.redis_url is None:
+        raise SetupError("UPNEXT_REDIS_URL is not set: set it, or start with `upnext up`.")
     return bus.connect(settings.bus_url)
 
 

@@ -1,6 +1,7 @@
 """Events that wait for the bus: written with their cause, published in order, at least once."""
 
 import asyncio
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, Protocol
 from uuid import uuid4
@@ -43,9 +44,21 @@ class Publisher(Protocol):
 
 async def append(connection: AsyncConnection, event: Event) -> None:
     """Write an event in the caller's transaction: it is published when that commits."""
-    data = msgspec.json.encode(event).decode()
-    row = {"id": uuid4(), "type": type(event).__name__, "data": data}
-    await connection.execute(_APPEND, row)
+    await append_many(connection, [event])
+
+
+async def append_many(connection: AsyncConnection, events: Sequence[Event]) -> None:
+    """As `append`, of several, in their order and sent together."""
+    rows = [
+        {
+            "id": uuid4(),
+            "type": type(event).__name__,
+            "data": msgspec.json.encode(event).decode(),
+        }
+        for event in events
+    ]
+    if rows:
+        await connection.execute(_APPEND, rows)
 
 
 class PostgresOutbox:

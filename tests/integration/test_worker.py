@@ -29,6 +29,7 @@ from upnext.worker import run
 configure()
 run(load())
 """
+WORK = ("outbox relay", "events")
 
 
 @pytest.fixture
@@ -44,12 +45,13 @@ def log(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def worker(
-    broker: EmbeddedStack, database_url: str, log: Path
+    broker: EmbeddedStack, database_url: str, redis_url: str, log: Path
 ) -> Iterator[subprocess.Popen[bytes]]:
     settings = load(
         {
             "postgres_url": database_url,
             "postgres_timeout_seconds": "60",  # a slow answer is not what is tested
+            "redis_url": redis_url,
             "bus_url": broker.servers["bus"].url,
         }
     )
@@ -105,12 +107,13 @@ def test_it_waits_for_the_bus_and_stops_when_told(
 
         asyncio.run(set_up())
         eventually(lambda: asyncio.run(_waiting(database_url)) == 0, every=0.2)
-        eventually(lambda: "The dependency is back." in log.read_text())
+        eventually(lambda: log.read_text().count("The dependency is back.") == len(WORK))
         began = time.monotonic()
         worker.send_signal(signal.SIGTERM)
         assert worker.wait(timeout=10) == 0
         assert time.monotonic() - began < 5
     lines = log.read_text()
-    assert lines.count("Waiting for a dependency.") == 1, lines
-    assert lines.count("The dependency is back.") == 1, lines
+    for work in WORK:
+        said = [line for line in lines.splitlines() if f'"work": "{work}"' in line]
+        assert ["Waiting" in line for line in said] == [True, False], lines
     assert "Traceback" not in lines

@@ -1,0 +1,51 @@
+"""The consumer of events over the real stores: what `upnext worker` runs for its part `events`."""
+
+import asyncio
+from contextlib import AsyncExitStack
+
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from core.errors import SetupError
+from core.settings import Settings
+from ingest.consumer import Consumer
+from ingest.dropping import Dropping
+from ingest.handling import Handler
+from ingest.kept_weights import KeptWeights
+from storage import bus
+from storage.postgres.dead_letters import PostgresDeadLetters
+from storage.postgres.interactions import PostgresInteractions
+from storage.postgres.owed_drops import PostgresOwedDrops
+from storage.postgres.watch_shares import PostgresWatchShares
+from storage.redis.client import connect as connect_redis
+from storage.redis.users import RedisUserCache
+
+
+async def consume(settings: Settings, engine: AsyncEngine) -> None:
+    """Consume events until cancelled, beside any other workers that do.
+
+    Raises:
+        SetupError: the URL of the bus or of Redis is missing, or cannot be used.
+    """
+    if settings.bus_url is None:
+        raise SetupError("UPNEXT_BUS_URL is not set: events come from there.")
+    if settings.redis_url is None:
+        raise SetupError("UPNEXT_REDIS_URL is not set: lists of users are kept there.")
+    weights = KeptWeights()
+    async with AsyncExitStack() as open_:
+        source = bus.events(settings.bus_url)
+        open_.push_async_callback(source.close)
+        redis = connect_redis(settings.redis_url, settings.redis_timeout_seconds)
+        open_.push_async_callback(redis.aclose)
+        drops = Dropping(RedisUserCache(redis), PostgresOwedDrops(engine))
+        handler = Handler(
+            PostgresInteractions(engine),
+            PostgresDeadLetters(engine),
+            drops,
+            weights=weights.current,
+        )
+        consumer = Consumer(source, handler, settings.events_batch)
+        async with asyncio.TaskGroup() as group:
+            group.create_task(weights.run(PostgresWatchShares(engine)))
+            group.create_task(drops.run())
+            group.create_task(consumer.follow_lag())
+            group.create_task(consumer.run())
