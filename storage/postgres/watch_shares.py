@@ -7,8 +7,8 @@ from core.watch_shares import FEWEST, INSTANT, LENGTHS, STEPS, WatchShares
 from storage.postgres.engine import reading, transaction
 
 DAYS = 90
-MOST_PAGES = 25_000
-"""Pages of 8 kB that are read of a larger history, about a million and a half interactions."""
+MOST_PAGES = 12_500
+"""Pages of 8 kB that are read of a larger history: about 900,000 interactions, 100 MB."""
 
 # Pages are drawn, not rows: only those are read. The same are drawn each time, so that where
 # nothing happened nothing changes. What is recent is told by the newest watch: a history that was
@@ -63,8 +63,8 @@ class PostgresWatchShares:
     async def count(self) -> list[WatchShares]:
         """Count anew over the last 90 days before the newest watch, and keep it in the old's place.
 
-        Of a history of more than 200 MB a part is drawn. Nobody waits for it; it takes seconds:
-        for a patient engine. A bucket with fewer than 200 watches is left out.
+        Of a history of more than 100 MB a part is drawn. It takes a second or two, for a patient
+        engine, and nobody waits for it. A bucket with fewer than 200 watches is left out.
 
         Raises:
             Unavailable: what was counted before stays.
