@@ -2,31 +2,57 @@
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, Literal
 from uuid import UUID
 
 from core.errors import Conflict
 from core.types import ModelStatus, ModelType
 
-RUN_STEPS: Final[dict[ModelStatus, frozenset[ModelStatus]]] = {
-    "queued": frozenset({"training", "failed", "cancelled"}),
-    "training": frozenset({"evaluating", "failed", "cancelled"}),
-    "evaluating": frozenset({"publishing", "failed", "cancelled"}),
-    "publishing": frozenset({"ready", "failed", "cancelled"}),
-}
-"""A run's own steps; a status that is not here has ended."""
+Act = Literal["claim", "step", "cancel", "promote", "flip", "supersede"]
+"""What takes a model from one status to the next.
 
-PROMOTABLE: Final[frozenset[ModelStatus]] = frozenset({"ready", "retired"})
+`claim`: a worker begins the run, or begins it anew · `step`: the run writes how far it is, or how
+it ended · `cancel`: somebody ends it · `promote`: it goes live, by a promotion or a rollback ·
+`flip`: another goes live in its place · `supersede`: newer ones wait to go live.
+"""
+
+_ENDS: Final[dict[ModelStatus, Act]] = {"failed": "step", "cancelled": "cancel"}
+
+TRANSITIONS: Final[Mapping[ModelStatus, Mapping[ModelStatus, Act]]] = {
+    "queued": {"queued": "claim", "training": "step", **_ENDS},
+    "training": {"queued": "claim", "evaluating": "step", **_ENDS},
+    "evaluating": {"queued": "claim", "publishing": "step", "rejected": "step", **_ENDS},
+    "publishing": {"queued": "claim", "ready": "step", **_ENDS},
+    "ready": {"live": "promote", "retired": "supersede"},
+    "live": {"retired": "flip"},
+    "retired": {"live": "promote"},
+    "rejected": {},
+    "failed": {},
+    "cancelled": {},
+}
+"""Every change of status there is; what is not here raises `Conflict`."""
+
+
+def _can(act: Act) -> tuple[ModelStatus, ...]:
+    return tuple(status for status, ways in TRANSITIONS.items() if act in ways.values())
+
+
+STEPS: Final[tuple[ModelStatus, ...]] = _can("claim")
+"""What a run goes through, in its order; a model with another status has ended its run."""
+
+PROMOTABLE: Final[frozenset[ModelStatus]] = frozenset(_can("promote"))
 """From here a promotion makes a model live."""
 
-ENDED: Final[frozenset[ModelStatus]] = frozenset({"retired", "rejected", "failed", "cancelled"})
-"""Here a model's collections and artifacts are not needed, but for the one before the live one."""
-
-DEAD: Final[frozenset[ModelStatus]] = frozenset({"rejected", "failed", "cancelled"})
+DEAD: Final[frozenset[ModelStatus]] = frozenset(
+    status for status, ways in TRANSITIONS.items() if not ways
+)
 """Such a run has no version and never will."""
 
+ENDED: Final[frozenset[ModelStatus]] = DEAD | {"retired"}
+"""Here a model's collections and artifacts are not needed, but for the one before the live one."""
+
 OPEN_READY: Final = 2
-"""So many of the newest `ready` versions are kept open, to go live at once."""
+"""So many of the newest `ready` versions are kept open, to go live at once; older ones retire."""
 
 STALE_SECONDS: Final = 60.0
 """A run without a heartbeat for this long is given up."""
@@ -57,7 +83,7 @@ def unblamed(params: Mapping[str, Any]) -> dict[str, Any]:
 
 def check_cancellable(model_id: str, status: ModelStatus) -> None:
     """Refuse to stop what does not run. Raises `Conflict`."""
-    if status not in RUN_STEPS:
+    if status not in STEPS:
         raise Conflict(
             f"The run of model {model_id} has ended ({status}): nothing is to be stopped."
         )
@@ -70,7 +96,7 @@ def version_name(model_type: ModelType, began: datetime, token: UUID) -> str:
 
 def check_running(model_id: str, status: ModelStatus, *, same_attempt: bool) -> None:
     """Refuse the write of a run that has ended or was given up. Raises `Conflict`."""
-    if status not in RUN_STEPS:
+    if status not in STEPS:
         raise Conflict(f"The run of model {model_id} has ended ({status}): start a new one.")
     if not same_attempt:
         raise Conflict(f"Another attempt at model {model_id} has taken over: stop this one.")
@@ -78,7 +104,7 @@ def check_running(model_id: str, status: ModelStatus, *, same_attempt: bool) -> 
 
 def check_step(model_id: str, status: ModelStatus, following: ModelStatus) -> None:
     """Refuse a step that a run cannot take. Raises `Conflict`."""
-    if following not in RUN_STEPS[status]:
+    if TRANSITIONS[status].get(following) != "step":
         raise Conflict(f"Model {model_id} is {status}: it cannot become {following}.")
 
 

@@ -23,7 +23,7 @@ from core.types import Model, UserId
 from embeddings.manifest import OtherFormat, stored_manifest
 from storage.artifacts import artifact_store
 from storage.embedded.privilege import child_setup
-from storage.model_status import RUN_STEPS
+from storage.model_status import STEPS
 from storage.postgres.engine import pool
 from storage.postgres.models import PostgresModels
 from storage.postgres.users import PostgresUsers
@@ -114,7 +114,7 @@ async def _await_runs(settings: Settings, stop: Stop) -> None:
     async with pool(settings, patient=True) as engine:
         models, said = PostgresModels(engine, utc_now), False
         await fail_orphans(models)
-        while any(model.status in RUN_STEPS for model in await models.find()):
+        while any(model.status in STEPS for model in await models.find()):
             if not said:
                 console.print("Waiting for a training run, at most a minute if it was killed ...")
             said = True

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from core.clock import Clock, utc_now
 from core.errors import Conflict, ModelNotFound
-from core.types import Change, DataSpan, Model, ModelStatus, ModelType, Progress
+from core.types import Baseline, Change, DataSpan, Model, ModelStatus, ModelType, Progress
 from storage.model_status import (
     CANCELLED,
     DEAD,
@@ -18,9 +18,9 @@ from storage.model_status import (
     ENDS_ITS_WORKER,
     MOST_BEGUN,
     OPEN_READY,
-    RUN_STEPS,
     STALE_REASON,
     STALE_SECONDS,
+    STEPS,
     begun_before,
     check_cancellable,
     check_promotable,
@@ -77,7 +77,7 @@ class MemoryModels:
     async def claim(self, model_id: str, params: Mapping[str, Any]) -> tuple[Model, UUID] | None:
         """Begin a queued run, or begin it anew; None when it has ended or is begun too often."""
         row, now = self._row(model_id), self._clock()
-        if row.model.status not in RUN_STEPS:
+        if row.model.status not in STEPS:
             return None
         begun = begun_before(row.model.params)
         if begun >= MOST_BEGUN:
@@ -107,6 +107,7 @@ class MemoryModels:
         data: DataSpan | None = None,
         params: Mapping[str, Any] | None = None,
         metrics: Mapping[str, float] | None = None,
+        baseline: Baseline | None = None,
         artifact_uri: str | None = None,
         error: str | None = None,
     ) -> Model:
@@ -116,6 +117,7 @@ class MemoryModels:
             "progress": progress,
             "data": data,
             "metrics": metrics,
+            "baseline": baseline,
             "artifact_uri": artifact_uri,
             "error": error,
         }
@@ -128,7 +130,7 @@ class MemoryModels:
             check_step(model_id, row.model.status, status)
             if status == "training":
                 values["started_at"] = now
-            if status not in RUN_STEPS:
+            if status not in STEPS:
                 values["finished_at"] = row.ended_at = now
         row.heartbeat_at = now
         if status == "ready" and row.model.status != "ready":
@@ -190,8 +192,9 @@ class MemoryModels:
 
     async def openable(self) -> list[Model]:
         """The versions that replicas keep open, the live one first, then the newest."""
-        kept = [self._live(), self._previous(), *self._newest("retired", 1)]
-        kept += self._newest("ready", OPEN_READY)
+        served = [row for row in self._newest("retired") if row.model.promoted_at]
+        kept = [self._live(), self._previous(), *served[:1]]
+        kept += self._newest("ready")[:OPEN_READY]
         found = {row.model.id: row.model for row in kept if row and not row.condemned}
         newest = sorted(found.values(), key=lambda m: m.finished_at or m.created_at, reverse=True)
         return sorted(newest, key=lambda model: model.status != "live")
@@ -213,7 +216,11 @@ class MemoryModels:
 
     async def sweepable(self, grace_seconds: float) -> list[Model]:
         """Models to sweep; from this call on they can never be promoted."""
-        limit = self._clock() - timedelta(seconds=grace_seconds)
+        now = self._clock()
+        limit = now - timedelta(seconds=grace_seconds)
+        for row in self._newest("ready")[OPEN_READY:]:
+            if row.ended_at is not None and row.ended_at <= limit:
+                row.model, row.ended_at = replace(row.model, status="retired"), now
         for row in self._rows.values():
             ended = row.model.status in ENDED and row.ended_at is not None and row.ended_at <= limit
             row.condemned |= ended and row is not self._previous()
@@ -235,7 +242,7 @@ class MemoryModels:
         return row.model
 
     def _running(self) -> list[_Row]:
-        return [row for row in self._rows.values() if row.model.status in RUN_STEPS]
+        return [row for row in self._rows.values() if row.model.status in STEPS]
 
     def _live(self) -> _Row | None:
         return next((row for row in self._rows.values() if row.model.status == "live"), None)
@@ -244,10 +251,10 @@ class MemoryModels:
         live = self._live()
         return self._rows.get(live.previous or "") if live else None
 
-    def _newest(self, status: ModelStatus, count: int) -> list[_Row]:
+    def _newest(self, status: ModelStatus) -> list[_Row]:
         rows = [row for row in self._rows.values() if row.model.status == status]
         rows = [row for row in rows if not row.condemned]
-        return sorted(rows, key=lambda row: row.ended_at or row.heartbeat_at)[::-1][:count]
+        return sorted(rows, key=lambda row: row.ended_at or row.heartbeat_at)[::-1]
 
     def _make_live(self, row: _Row) -> None:
         check_promotable(row.model.id, row.model.status, swept=row.condemned)

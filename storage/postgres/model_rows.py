@@ -3,7 +3,7 @@
 from typing import Any
 
 import msgspec
-from sqlalchemy import Column, Row, Select, select
+from sqlalchemy import Column, ColumnElement, Row, Select, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from core.errors import ModelNotFound
@@ -22,9 +22,12 @@ def live_row() -> Select[Any]:
     return select(models).where(models.c.status == "live")
 
 
-def newest(status: ModelStatus, by: Column[Any], count: int) -> Select[Any]:
+def newest(
+    status: ModelStatus, by: Column[Any], count: int, *also: ColumnElement[bool]
+) -> Select[Any]:
     """Selects the ids of the last `count` models of a status, those being swept left out."""
     mine = select(models.c.id).where(models.c.status == status, models.c.condemned_at.is_(None))
+    mine = mine.where(*also)
     return mine.order_by(by.desc(), models.c.id).limit(count)
 
 

@@ -26,7 +26,9 @@ _OPENABLE = (
         or_(
             models.c.status == "live",
             models.c.id == _PREVIOUS_ID,
-            models.c.id.in_(newest("retired", models.c.retired_at, 1)),
+            models.c.id.in_(
+                newest("retired", models.c.retired_at, 1, models.c.promoted_at.is_not(None))
+            ),
             models.c.id.in_(newest("ready", models.c.finished_at, OPEN_READY)),
         ),
     )
@@ -118,8 +120,9 @@ class PostgresModels(PostgresRuns):
     async def sweepable(self, grace_seconds: float) -> list[Model]:
         """Models to sweep: ended `grace_seconds` ago or earlier, and not the one before the live.
 
-        From this call on they can never be promoted, so nothing goes live while it is being
-        deleted. They are returned until `mark_swept`. Raises `Unavailable`.
+        Those that have been ready for as long while two newer ones are retire first. Those that
+        are returned can never be promoted, so nothing goes live while it is being deleted; they
+        are returned until `mark_swept`. Raises `Unavailable`.
         """
         now = self._clock()
         ended_at = func.greatest(models.c.finished_at, models.c.retired_at)
@@ -133,12 +136,22 @@ class PostgresModels(PostgresRuns):
             )
             .values(condemned_at=now)
         )
+        superseded = (
+            update(models)
+            .where(
+                models.c.status == "ready",
+                models.c.finished_at <= now - timedelta(seconds=grace_seconds),
+                models.c.id.not_in(newest("ready", models.c.finished_at, OPEN_READY)),
+            )
+            .values(status="retired", retired_at=now)
+        )
         waiting = (
             select(models)
             .where(models.c.condemned_at.is_not(None), models.c.swept_at.is_(None))
             .order_by(models.c.created_at, models.c.id)
         )
         async with self._flip() as connection:
+            await connection.execute(superseded)
             await connection.execute(condemn)
             return [to_model(row) for row in await connection.execute(waiting)]
 

@@ -13,15 +13,15 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from core.clock import Clock
 from core.errors import Conflict
 from core.events import ModelTrainingCompleted, ModelTrainingStarted, TrainedOn
-from core.types import Change, DataSpan, Model, ModelStatus, ModelType, Progress
+from core.types import Baseline, Change, DataSpan, Model, ModelStatus, ModelType, Progress
 from storage.model_status import (
     CANCELLED,
     DEAD,
     ENDS_ITS_WORKER,
     MOST_BEGUN,
-    RUN_STEPS,
     STALE_REASON,
     STALE_SECONDS,
+    STEPS,
     begun_before,
     check_cancellable,
     check_running,
@@ -96,7 +96,7 @@ class PostgresRuns:
         now, token = self._clock(), uuid4()
         async with transaction(self._engine) as connection:
             row = await locked(connection, model_id)
-            if row.status not in RUN_STEPS:
+            if row.status not in STEPS:
                 return None
             begun = begun_before(row.params)
             if begun >= MOST_BEGUN:
@@ -139,6 +139,7 @@ class PostgresRuns:
         data: DataSpan | None = None,
         params: Mapping[str, Any] | None = None,
         metrics: Mapping[str, float] | None = None,
+        baseline: Baseline | None = None,
         artifact_uri: str | None = None,
         error: str | None = None,
     ) -> Model:
@@ -156,6 +157,7 @@ class PostgresRuns:
             "progress": progress,
             "data": data,
             "metrics": metrics,
+            "baseline": baseline,
             "artifact_uri": artifact_uri,
             "error": error,
         }
@@ -305,7 +307,7 @@ async def _fail_stale(
 def _times(status: ModelStatus, now: datetime) -> dict[str, datetime]:
     if status == "training":
         return {"started_at": now}
-    return {} if status in RUN_STEPS else {"finished_at": now}
+    return {} if status in STEPS else {"finished_at": now}
 
 
 async def _tell(connection: AsyncConnection, model: Model) -> None:

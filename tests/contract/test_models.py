@@ -1,60 +1,18 @@
 """What every registry promises: one run a type, one live version, and a way back."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from uuid import UUID, uuid4
 
 import pytest
 
 from core.errors import Conflict, ModelNotFound
-from core.types import DataSpan, Model, ModelStatus, Progress
-from storage.memory.models import MemoryModels
+from core.types import DataSpan, ModelStatus, Progress
 from storage.model_status import MOST_BEGUN
-from storage.postgres.models import PostgresModels
+from tests.contract.registries import STEPS, Registry, Time, failed, ready
 
 pytestmark = pytest.mark.contract
 
-STEPS: tuple[ModelStatus, ...] = ("training", "evaluating", "publishing", "ready")
 HOUR = 3600.0
-Registry = MemoryModels | PostgresModels
-
-
-class Time:
-    """A clock that a test moves."""
-
-    def __init__(self) -> None:
-        self.now = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
-
-    def __call__(self) -> datetime:
-        return self.now
-
-    def pass_(self, seconds: float) -> None:
-        self.now += timedelta(seconds=seconds)
-
-
-@pytest.fixture
-def time() -> Time:
-    return Time()
-
-
-@pytest.fixture(params=["memory", "postgres"])
-def models(request: pytest.FixtureRequest, time: Time) -> Registry:
-    if request.param == "memory":
-        return MemoryModels(time)
-    return PostgresModels(request.getfixturevalue("engine"), time)
-
-
-async def ready(models: Registry, time: Time) -> Model:
-    """A model that has run all its steps."""
-    model, token = await models.create("content", {})
-    for status in STEPS:
-        time.pass_(1)
-        model = await models.update(model.id, token, status=status)
-    return model
-
-
-async def failed(models: Registry) -> Model:
-    model, token = await models.create("content", {})
-    return await models.update(model.id, token, status="failed", error="Too little data.")
 
 
 async def test_a_new_run_is_queued_with_a_version_of_its_own(models: Registry, time: Time) -> None:

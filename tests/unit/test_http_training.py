@@ -1,12 +1,19 @@
 """Training and its end over HTTP, in memory."""
 
+import asyncio
 from typing import Any
 
 import pytest
 from litestar import Litestar
 from litestar.testing import TestClient
 
-from tests.asking import ADMIN, problem
+from api.auth import TokenVerifier
+from api.http import application
+from core.types import ModelStatus
+from storage.memory.models import MemoryModels
+from storage.model_status import TRANSITIONS
+from tests.asking import ADMIN, SECRET, problem
+from tests.contract.registries import Time, brought
 from tests.serving import World
 
 pytestmark = pytest.mark.unit
@@ -60,3 +67,17 @@ def test_what_cannot_be_trained_is_refused(
 ) -> None:
     answer = client.post("/recs/train", headers=ADMIN, json=body)
     assert named in problem(answer, 400, "invalid_parameter")["detail"]
+
+
+@pytest.mark.parametrize("status", TRANSITIONS)
+def test_what_a_model_of_its_status_cannot_do_is_a_conflict(status: ModelStatus) -> None:
+    world = World()
+    world.models = MemoryModels(world.clock)
+    model, _ = asyncio.run(brought(world.models, Time(), status))
+    with TestClient(application(world.compose, TokenVerifier(SECRET))) as client:
+        for act in {"promote", "cancel"} - set(TRANSITIONS[status].values()):
+            answer = client.post(f"/recs/models/{model.id}/{act}", headers=ADMIN)
+            assert model.id in problem(answer, 409, "conflict")["detail"]
+        if status not in {"live", "retired"}:
+            problem(client.post("/recs/models/rollback", headers=ADMIN), 409, "conflict")
+    assert asyncio.run(world.models.get(model.id)) == model

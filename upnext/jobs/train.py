@@ -18,7 +18,7 @@ from core.clock import utc_now
 from core.errors import Conflict, Unavailable, UpnextError
 from core.settings import Settings, child_environment
 from core.types import Model, ModelStatus, ModelType, Progress
-from storage.model_status import RUN_STEPS, unblamed
+from storage.model_status import STEPS, unblamed
 from storage.postgres.engine import pool
 from storage.postgres.models import PostgresModels
 from upnext.jobs.messages import Failure, Message, Outcome, Report, Request
@@ -31,7 +31,6 @@ STOP_SECONDS = 2.0
 LAST_WORD_SECONDS = 60.0
 STOPPED_WORD_SECONDS = 2.0  # who stops us may not wait for long
 LINE_BYTES = 1_000_000
-STEPS = tuple(RUN_STEPS)
 OFFLINE = {
     "HF_HUB_OFFLINE": "1",
     "TOKENIZERS_PARALLELISM": "false",
