@@ -46,3 +46,9 @@ class Program:
         assert self.process
         self.process.terminate()
         return self.process.wait(20)
+
+    def kill(self) -> None:
+        """End it without a word."""
+        assert self.process
+        self.process.kill()
+        self.process.wait()

@@ -30,9 +30,3 @@ class Working(Program):
         said = self.log.read_text().count("The worker is running.")
         eventually(lambda: self.log.read_text().count("The worker is running.") > said, seconds=30)
         return self
-
-    def kill(self) -> None:
-        """End it without a word."""
-        assert self.process
-        self.process.kill()
-        self.process.wait()
