@@ -4,7 +4,6 @@ from collections.abc import AsyncIterator, Iterable, Sequence
 from dataclasses import dataclass
 from operator import attrgetter
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TypeVar
 
 import click
@@ -14,8 +13,9 @@ from numpy.typing import NDArray
 from core.clock import utc_now
 from core.types import Interaction, Video
 from embeddings.content_store import ContentStore
-from embeddings.dataset import Catalogue, Histories, read_catalogue, read_histories
+from embeddings.dataset import Catalogue, Histories, read_catalogue
 from embeddings.encode import encode_new
+from embeddings.history_reader import HistoryReader, table_of
 from embeddings.text import REVISION
 from embeddings.text_encoder import MiniLM
 from ingest.movielens.movies import read_movies
@@ -46,12 +46,11 @@ async def read(folder: Path, kept: str, threads: int) -> Data:
     videos, interactions = _files(folder)
     catalogue = await read_catalogue(_pages(videos))
     row_of = {id_: row for row, id_ in enumerate(catalogue.ids)}
-    with TemporaryDirectory() as made:
-        snapshot = Path(made) / "snapshot.parquet"
-        histories = await read_histories(_pages(interactions), row_of, snapshot)
+    reader = HistoryReader(row_of)
+    reader.take(table_of(interactions))
     store = ContentStore(artifact_store(kept), REVISION)
     encoded = encode_new(catalogue, store, lambda: MiniLM(threads=threads), lambda *_: None)
-    return Data(videos, catalogue, histories, encoded.vectors)
+    return Data(videos, catalogue, reader.histories(), encoded.vectors)
 
 
 def _files(folder: Path) -> tuple[list[Video], list[Interaction]]:

@@ -17,7 +17,7 @@ from sqlalchemy import text
 
 from core.settings import Settings
 from core.types import AddCounts, Interaction
-from embeddings.dataset import read_histories
+from embeddings.history_reader import HistoryReader, table_of
 from storage.artifacts import artifact_store
 from storage.milvus_writer import MilvusWriter
 from storage.postgres.engine import pool
@@ -69,11 +69,11 @@ def users_of_version(settings: Settings) -> Iterator[str]:
 async def _fill(settings: Settings) -> str:
     async with pool(settings) as engine:
         await store_videos(engine, NAMES)
-        interactions = PostgresInteractions(engine)
-        await interactions.add_many(watches())
+        await PostgresInteractions(engine).add_many(watches())
         model = await store_live(settings, engine, NAMES)
         kept = Path(unquote(urlsplit(settings.artifacts_url or "").path)).parent / "snapshot"
-        await read_histories(interactions.stream(), {}, kept)
+        with HistoryReader({}, kept) as reader:
+            reader.take(table_of(watches()))
         artifact_store(settings.artifacts_url or "").put(snapshot_key(model.id), kept)
         return model.version
 

@@ -14,7 +14,7 @@ from core.clock import utc_now
 from core.errors import Unavailable
 from core.settings import load
 from core.types import UserId
-from embeddings.dataset import read_histories
+from embeddings.history_reader import HistoryReader, table_of
 from storage.artifacts import DirectoryArtifacts
 from storage.postgres.erasure import PostgresErasures
 from storage.postgres.interactions import PostgresInteractions
@@ -27,7 +27,7 @@ from upnext.jobs.kept_out import without_erased
 from upnext.jobs.keys import snapshot_key
 from upnext.jobs.messages import Request
 from upnext.jobs.publish import Rows
-from upnext.jobs.reading import MIN_VIDEOS, read
+from upnext.jobs.reading import read
 
 pytestmark = pytest.mark.integration
 
@@ -37,9 +37,10 @@ async def test_a_run_leaves_out_who_was_erased_while_it_read(
 ) -> None:
     settings = load({"postgres_url": database_url})
     store, snapshot = DirectoryArtifacts(tmp_path / "artifacts"), tmp_path / "snapshot"
-    interactions = PostgresInteractions(engine)
-    await interactions.add_many([watch("1", "ann", "a"), watch("2", "bob", "a")])
-    await read_histories(interactions.stream(), {}, snapshot)
+    rows = [watch("1", "ann", "a"), watch("2", "bob", "a")]
+    await PostgresInteractions(engine).add_many(rows)
+    with HistoryReader({}, snapshot) as reader:
+        reader.take(table_of(rows))
     store.put(snapshot_key("m1"), snapshot)
     users = Rows(["ann", "bob"], np.eye(2, dtype=np.float32))
 
@@ -61,7 +62,7 @@ async def test_a_run_leaves_out_who_was_erased_while_it_read(
 async def test_a_snapshot_stored_after_an_erasure_has_passed_is_without_the_user(
     engine: AsyncEngine, database_url: str, tmp_path: Path
 ) -> None:
-    await PostgresVideos(engine).upsert_many([video(f"v{n}", "drama") for n in range(MIN_VIDEOS)])
+    await PostgresVideos(engine).upsert_many([video(f"v{n}", "drama") for n in range(10)])
     rows = [watch("1", "ann", "v1"), watch("2", "bob", "v1")]
     await PostgresInteractions(engine).add_many(rows)
     settings, erasures = load({"postgres_url": database_url}), PostgresErasures(engine, utc_now)
@@ -77,7 +78,7 @@ async def test_a_snapshot_stored_after_an_erasure_has_passed_is_without_the_user
             super().put(key, path)
 
     loop, store = asyncio.get_running_loop(), Late(tmp_path / "artifacts")
-    await asyncio.to_thread(lambda: asyncio.run(read(settings, request, store)))
+    await asyncio.to_thread(lambda: asyncio.run(read(settings, request, store, _ignore)))
     store.fetch(snapshot_key("m1"), tmp_path / "snapshot")
     assert users_of(tmp_path / "snapshot") == ["bob"]
 
@@ -85,10 +86,13 @@ async def test_a_snapshot_stored_after_an_erasure_has_passed_is_without_the_user
         def fetch(self, key: str, path: Path) -> None:
             raise Unavailable("artifacts", f"{key} for {path}")
 
-    store = Away(tmp_path / "others")
+    away = Away(tmp_path / "others")
     with pytest.raises(Unavailable):
-        await asyncio.to_thread(lambda: asyncio.run(read(settings, request, store)))
-    assert store.keys("snapshots/") == []
+        await asyncio.to_thread(lambda: asyncio.run(read(settings, request, away, _ignore)))
+    assert away.keys("snapshots/") == []
+
+
+def _ignore(_share: float, _message: str) -> None: ...
 
 
 async def test_files_are_rewritten_by_one_at_a_time(engine: AsyncEngine) -> None:

@@ -14,6 +14,7 @@ from types import FrameType
 from typing import BinaryIO, NoReturn
 
 import msgspec
+import psutil
 import structlog
 
 from core import logging as logs
@@ -21,7 +22,8 @@ from core.errors import UpnextError
 from core.settings import load
 from storage.embedded.privilege import die_with_parent
 from upnext import disk
-from upnext.jobs.messages import Failure, Message, Request
+from upnext.jobs.messages import Failure, Request
+from upnext.jobs.watched_child import be_ended_first
 
 NICEST = 19
 log = structlog.get_logger(__name__)
@@ -31,12 +33,13 @@ def main() -> int:
     """Run the request of the command line. Returns the exit code."""
     request = msgspec.json.decode(sys.argv[1], type=Request)
     die_with_parent(signal.SIGKILL, request.parent)
-    signal.signal(signal.SIGTERM, _stop)
+    signal.signal(signal.SIGTERM, stop)
     give_way()
+    be_ended_first()
     settings = load()
     logs.configure(settings.log_level, sys.stderr)
     logging.getLogger("sentence_transformers").setLevel(logging.WARNING)
-    say = _speaker()
+    say = speaker()
     try:
         # Here, so that the lines above are done within milliseconds of the start.
         from upnext.jobs.run import run  # noqa: PLC0415
@@ -56,29 +59,31 @@ def main() -> int:
 
 
 def give_way() -> None:
-    """Take only processor time that nobody else wants.
+    """Take only the processor and disk time that nobody else wants.
 
     With autogroup scheduling a nice value counts inside a session only, so the session's group
     is lowered too; kernels without it have no such file.
     """
     os.nice(NICEST)
+    if hasattr(psutil, "IOPRIO_CLASS_IDLE"):  # Linux
+        psutil.Process().ionice(psutil.IOPRIO_CLASS_IDLE)
     with suppress(FileNotFoundError, PermissionError):
         Path("/proc/self/autogroup").write_text(str(NICEST))
 
 
-def _speaker() -> Callable[[Message], None]:
+def speaker() -> Callable[[msgspec.Struct], None]:
     """Takes stdout away for messages; what libraries print goes to stderr."""
     out: BinaryIO = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
 
-    def say(message: Message) -> None:
+    def say(message: msgspec.Struct) -> None:
         out.write(msgspec.json.encode(message) + b"\n")
         out.flush()
 
     return say
 
 
-def _stop(number: int, frame: FrameType | None) -> NoReturn:  # noqa: ARG001  (a signal handler)
+def stop(number: int, frame: FrameType | None) -> NoReturn:  # noqa: ARG001  (a signal handler)
     """End through every `finally`, so that a half-made version is dropped."""
     sys.exit(128 + number)
 

@@ -1,27 +1,44 @@
 """What a run learns from, read from the truth once."""
 
-from collections.abc import AsyncIterator, Sequence
+import hashlib
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
+import msgspec
+import pyarrow as pa
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from core.errors import InvalidInput
 from core.settings import Settings
 from core.types import DataSpan, Video
-from embeddings.dataset import Catalogue, Histories, read_catalogue, read_histories
+from embeddings.dataset import Catalogue, Histories, read_catalogue
+from embeddings.history_reader import HistoryReader
 from embeddings.ports import ArtifactStore
 from retrieval.build import Build
 from retrieval.snapshot import Snapshot
 from storage.postgres.engine import pool
-from storage.postgres.interactions import PostgresInteractions
+from storage.postgres.enough import about
+from storage.postgres.history_columns import copy_history
 from storage.postgres.videos import PostgresVideos
 from upnext.jobs.kept_out import clean_snapshot
 from upnext.jobs.keys import snapshot_key
 from upnext.jobs.messages import Request
 
-MIN_VIDEOS = 10
+OnProgress = Callable[[float, str], None]
+
+
+class Pinned(msgspec.Struct, frozen=True):
+    """What a model was fitted to, as the registry keeps it: an artifact, as it was first stored.
+
+    The file counts what erasures have taken out of it since, and its pages have checksums of
+    their own.
+    """
+
+    key: str
+    rows: int
+    sha256: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +48,7 @@ class Data:
     catalogue: Catalogue
     facts: Snapshot
     histories: Histories
+    snapshot: Pinned
 
     def span(self) -> DataSpan:
         """What the registry keeps of it."""
@@ -42,26 +60,54 @@ class Data:
             videos=len(self.catalogue.ids),
         )
 
+    def pinned(self) -> dict[str, Any]:
+        """What the registry keeps of where it is, beside how the model was made."""
+        return {"snapshot": msgspec.to_builtins(self.snapshot)}
 
-async def read(settings: Settings, request: Request, store: ArtifactStore) -> Data:
+
+async def read(
+    settings: Settings, request: Request, store: ArtifactStore, on_progress: OnProgress
+) -> Data:
     """Everything of the request's span; the interactions are kept as the run's snapshot.
 
     Raises:
-        InvalidInput: the catalogue is too small; the message says what to bring.
         Unavailable: a store did not answer.
     """
     async with pool(settings, patient=True) as engine:
-        videos = PostgresVideos(engine)
-        _check_enough(await videos.count())
         build = Build()
-        catalogue = await read_catalogue(_building(build, videos.stream()))
+        catalogue = await read_catalogue(_building(build, PostgresVideos(engine).stream()))
         row_of = {id_: row for row, id_ in enumerate(catalogue.ids)}
-        pages = PostgresInteractions(engine).stream(request.start, request.end)
+        expected = await about(engine, request.start, request.end)
         with TemporaryDirectory(prefix="upnext-snapshot-") as folder:
             kept = Path(folder) / "snapshot.parquet"
-            histories = await read_histories(pages, row_of, kept)
+            with HistoryReader(row_of, kept) as reader:
+                await copy_history(
+                    engine,
+                    request.start,
+                    request.end,
+                    _telling(reader, expected, on_progress),
+                )
+            pinned = Pinned(snapshot_key(request.model_id), reader.count, _sha256(kept))
             await _keep(engine, store, request.model_id, kept)
-    return Data(catalogue, build.snapshot(), histories)
+    return Data(catalogue, build.snapshot(), reader.histories(), pinned)
+
+
+def _telling(
+    reader: HistoryReader, expected: int, on_progress: OnProgress
+) -> Callable[[pa.Table], None]:
+    """Have the reader take tables, and tell how far it is of about so many."""
+
+    def take(table: pa.Table) -> None:
+        reader.take(table)
+        done = reader.count / max(expected, reader.count + 1)
+        on_progress(done, f"{reader.count:,} interactions")
+
+    return take
+
+
+def _sha256(file: Path) -> str:
+    with file.open("rb") as opened:
+        return hashlib.file_digest(opened, "sha256").hexdigest()
 
 
 async def _keep(engine: AsyncEngine, store: ArtifactStore, model_id: str, kept: Path) -> None:
@@ -81,11 +127,3 @@ async def _building(
     async for page in pages:
         build.add(page)
         yield page
-
-
-def _check_enough(videos: int) -> None:
-    if videos < MIN_VIDEOS:
-        raise InvalidInput(
-            f"The catalogue has {videos} videos, a model needs {MIN_VIDEOS}: "
-            "bring some in with `upnext import`, then train again."
-        )

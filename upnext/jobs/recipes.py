@@ -19,9 +19,9 @@ from embeddings.dataset import Catalogue, Histories
 from embeddings.items import item_vectors
 from embeddings.user_encoder import DecayedMean
 from embeddings.version import Fitted
+from upnext.jobs.preflight import check_histories
 from upnext.jobs.reading import Data
 
-MIN_WATCHES, MIN_USERS = 100, 10
 # What `fit_weights` finds on real histories, rounded; for histories too small to fit them on.
 ALS_WEIGHTS = Weights(similarity=0.86, popularity=0.05, genre=0.07, recency=0.01, exploration=0.01)
 
@@ -137,17 +137,7 @@ def recipe_of(model_type: ModelType, data: Data, content: NDArray[np.float32], s
     if model_type == "content":
         return Content(data.catalogue, content, ContentConfig())
     if model_type == "als":
-        _check_watched(data.histories)
+        check_histories(data.histories)
         config = defaults_for(data.histories, len(data.catalogue.ids))
         return Als(data.catalogue, content, config, seed)
     raise InvalidInput(f"Models of type {model_type} cannot be trained.")
-
-
-def _check_watched(histories: Histories) -> None:
-    watches, users = len(histories.rows), len(histories.users)
-    if watches < MIN_WATCHES or users < MIN_USERS:
-        raise InvalidInput(
-            f"An als model learns from what users watch: the history has {watches} watches of "
-            f"{users} users, it needs {MIN_WATCHES} of {MIN_USERS}. Bring more in with "
-            "`upnext import events`, widen the span of dates, or train a content model."
-        )

@@ -51,7 +51,7 @@ def run(settings: Settings, request: Request, report: Callable[[Report], None]) 
 
     store = artifact_store(settings.artifacts_url or "")
     tell("training", "reading", 0.0, "reading the catalogue and the history")
-    data = asyncio.run(read(settings, request, store))
+    data = asyncio.run(read(settings, request, store, lambda *at: tell("training", "reading", *at)))
     content = _content(store, data, tell)
     recipe = recipe_of(request.model_type, data, content, SEED)
     judged = _judge(recipe, data, settings.state_recent, tell)
@@ -61,7 +61,7 @@ def run(settings: Settings, request: Request, report: Callable[[Report], None]) 
     uri = store_version(settings, request, store, fitted)
     made = _publication(request.version, fitted, data, settings.state_recent)
     _publish(settings, request, made, tell)
-    return Outcome(data.span(), recipe.params, fitted.metrics, uri)
+    return Outcome(data.span(), recipe.params | data.pinned(), fitted.metrics, uri)
 
 
 def store_version(

@@ -13,6 +13,7 @@ from uuid import UUID
 
 import msgspec
 import structlog
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from core.clock import utc_now
 from core.errors import Conflict, Unavailable, UpnextError
@@ -23,7 +24,9 @@ from storage.postgres.engine import pool
 from storage.postgres.models import PostgresModels
 from upnext.jobs.messages import Failure, Message, Outcome, Report, Request
 from upnext.jobs.params import owner_has_ended, params
+from upnext.jobs.preflight import preflight
 from upnext.jobs.promote import promote_first
+from upnext.jobs.watched_child import MemoryWatch, memory_bound
 
 HEARTBEAT_SECONDS = 1.0  # and so soon a run that is cancelled hears of it
 THROTTLE_SECONDS = 1.0
@@ -64,7 +67,8 @@ async def train(
         await fail_orphans(registry)
         model, token = await registry.create(model_type, params(start, end))
         request = _request(model, token, start, end)
-        return await _Run(registry, model, token, on_progress).through(settings, request)
+        run = _Run(registry, model, token, on_progress)
+        return await run.through(settings, engine, request)
 
 
 async def train_queued(settings: Settings, model_id: str) -> None:
@@ -84,7 +88,8 @@ async def train_queued(settings: Settings, model_id: str) -> None:
             return
         model, token = claimed
         run = _Run(registry, model, token, lambda _progress: None, stays_queued=True)
-        model = await run.through(settings, _request(model, token, span.start, span.end))
+        request = _request(model, token, span.start, span.end)
+        model = await run.through(settings, engine, request)
     log.info("a queued run has ended", model=model.id, status=model.status, error=model.error)
     if model.status == "ready":
         await _promote_first(settings, model)
@@ -134,36 +139,50 @@ class _Run:
         self._token = token
         self._on_progress = on_progress
         self._written = 0.0
+        self._at: Report | None = None  # what is not written yet
+        self._shown: Progress | None = None
         self._end: Outcome | Failure | None = None
 
-    async def through(self, settings: Settings, request: Request) -> Model:
-        """From the child's start to the row's end, however it ends."""
+    async def through(self, settings: Settings, engine: AsyncEngine, request: Request) -> Model:
+        """From the look at what there is to the row's end, however it ends."""
         try:
-            return await self._to_the_end(settings, request)
+            return await self._to_the_end(settings, engine, request)
         except Conflict as error:  # it was cancelled, or another attempt has taken over
             log.info("a run was given up", model=self._model.id, reason=str(error))
             return await self._registry.get(self._model.id)
 
-    async def _to_the_end(self, settings: Settings, request: Request) -> Model:
+    async def _to_the_end(self, settings: Settings, engine: AsyncEngine, request: Request) -> Model:
+        watch = MemoryWatch(memory_bound(settings))
         try:
-            process = await _start(settings, request)
-            try:
-                await self._follow(process)
-                code = await process.wait()
-            except asyncio.CancelledError:
-                # Before the child has ended: who stops us may not wait as long as that takes.
-                with suppress(Conflict):  # it has been cancelled too
-                    await self._leave()
-                raise
-            finally:
-                await _stop(process)
+            code = await self._worked(settings, engine, request, watch)
         except Conflict:
             raise
         except UpnextError as error:
             return await self._fail(str(error))
         except OSError as error:
             return await self._fail(f"The training process could not be started: {error}")
+        if watch.exceeded:
+            return await self._fail(watch.sentence())
         return await self._finish(code)
+
+    async def _worked(
+        self, settings: Settings, engine: AsyncEngine, request: Request, watch: MemoryWatch
+    ) -> int:
+        """The exit code of the child, if it comes to one."""
+        process: Process | None = None
+        try:
+            await preflight(engine, request)
+            process = await _start(settings, request)
+            await self._follow(process, watch)
+            return await process.wait()
+        except asyncio.CancelledError:
+            # Before the child has ended: who stops us may not wait as long as that takes.
+            with suppress(Conflict):  # it has been cancelled too
+                await self._leave()
+            raise
+        finally:
+            if process is not None:
+                await _stop(process)
 
     async def _leave(self) -> None:
         """Say of a run that is stopped that it has ended, or that it was no fault of its own."""
@@ -174,10 +193,16 @@ class _Run:
         else:
             await self._fail("It was stopped before it had ended.", STOPPED_WORD_SECONDS)
 
-    async def _follow(self, process: Process) -> None:
-        stdout = process.stdout
-        if stdout is None:
+    async def _follow(self, process: Process, watch: MemoryWatch) -> None:
+        if process.stdout is None:
             raise RuntimeError("the child was started without a pipe")
+        watching = asyncio.create_task(watch.follow(process.pid))
+        try:
+            await self._listen(process.stdout)
+        finally:
+            watching.cancel()
+
+    async def _listen(self, stdout: asyncio.StreamReader) -> None:
         while True:
             try:
                 line = await asyncio.wait_for(stdout.readline(), HEARTBEAT_SECONDS)
@@ -188,23 +213,37 @@ class _Run:
                 return
             message: Message = msgspec.json.decode(line, type=Message)
             if isinstance(message, Report):
-                self._on_progress(message.progress)
-                await self._beat(message)
+                await self._beat(self._forward(message))
             else:
                 self._end = message
 
+    def _forward(self, report: Report) -> Report:
+        """The report, its share no less than what was told of the same stage before."""
+        at, before = report.progress, self._shown
+        if before is not None and before.stage == at.stage and before.fraction > at.fraction:
+            at = msgspec.structs.replace(at, fraction=before.fraction)
+        self._shown = at
+        self._on_progress(at)
+        return msgspec.structs.replace(report, progress=at)
+
     async def _beat(self, report: Report | None) -> None:
-        """Tell the registry, at most once a second unless the status changes."""
+        """Tell the registry, at most once a second unless the status changes.
+
+        What is not written is kept: the beats of a stage that is silent then tell where it is.
+        """
+        self._at = report or self._at
         news = report is not None and report.status != self._model.status
         if not news and report and time.monotonic() - self._written < THROTTLE_SECONDS:
             return
         self._written = time.monotonic()
         try:
-            if report is None:
+            if self._at is None:
                 await self._registry.update(self._model.id, self._token)
             else:
-                await self._reach(report.status)
-                await self._registry.update(self._model.id, self._token, progress=report.progress)
+                await self._reach(self._at.status)
+                progress = self._at.progress
+                await self._registry.update(self._model.id, self._token, progress=progress)
+                self._at = None
         except Unavailable as error:  # the next beat tells it; the run need not end for it
             log.warning("progress was not written", model=self._model.id, reason=str(error))
 

