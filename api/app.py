@@ -156,7 +156,7 @@ async def services(settings: Settings) -> AsyncIterator[Services]:
             _background("watch weights", weights.run(stores.watch_shares)),
         ]
         try:
-            await memory.settle()
+            await asyncio.gather(memory.settle(), weights.asked.wait())
             yield _services(
                 settings,
                 stores,

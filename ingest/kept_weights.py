@@ -14,9 +14,13 @@ _log = structlog.get_logger(__name__)
 
 
 class KeptWeights:
-    """What a process weighs watches by: the plain share until `renew` or `run` has read more."""
+    """What a process weighs watches by: the plain share until `renew` or `run` has read more.
+
+    `asked` is set once `run` has asked for the first time, whatever the answer was.
+    """
 
     def __init__(self) -> None:
+        self.asked = asyncio.Event()
         self._weights = PLAIN
         self._away = False
 
@@ -43,4 +47,5 @@ class KeptWeights:
                 if self._away:
                     _log.info("watch_weights_renewed_late")
                 self._away = False
+            self.asked.set()
             await asyncio.sleep(seconds)

@@ -46,6 +46,7 @@ async def consume(settings: Settings, engine: AsyncEngine) -> None:
         consumer = Consumer(source, handler, settings.events_batch)
         async with asyncio.TaskGroup() as group:
             group.create_task(weights.run(PostgresWatchShares(engine)))
+            await weights.asked.wait()  # so that the first events are weighed like the later ones
             group.create_task(drops.run())
             group.create_task(consumer.follow_lag())
             group.create_task(consumer.run())
