@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from core.clock import days
+from core.clock import SECONDS_A_DAY
 from core.types import Interaction
 
 SLOW_HALF_LIFE_DAYS = 14.0
@@ -32,10 +32,10 @@ def tally(interactions: Sequence[Interaction]) -> Tally:
     ids = [row.video_id.encode() for row in interactions]
     videos = sorted(set(ids))
     place = {video: index for index, video in enumerate(videos)}
-    rows = np.fromiter((place[video] for video in ids), dtype=np.intp, count=len(ids))
-    moments = np.fromiter((days(row.occurred_at) for row in interactions), dtype=np.float64)
+    rows = np.array([place[video] for video in ids], dtype=np.intp)
+    moments = np.array([row.occurred_at.timestamp() for row in interactions]) / SECONDS_A_DAY
     with np.errstate(divide="ignore"):
-        weights = np.log2(np.fromiter((row.weight for row in interactions), dtype=np.float64))
+        weights = np.log2([row.weight for row in interactions], dtype=np.float64)
     return Tally(
         tuple(video.decode() for video in videos),
         np.bincount(rows, minlength=len(videos)),

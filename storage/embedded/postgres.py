@@ -52,6 +52,10 @@ class PostgresServer(EmbeddedServer):
             "listen_addresses": "",
             "max_connections": str(MAX_CONNECTIONS),
             "unix_socket_permissions": "0700",
+            # Events land all over the indexes of the history: those want to be in memory, and a
+            # page that is written whole after each checkpoint wants few of them.
+            "shared_buffers": f"{_buffers_megabytes()}MB",
+            "max_wal_size": "2GB",
         }
         options = (part for k, v in settings.items() for part in ("-c", f"{k}={v}"))
         folder = str(self.private_folder())
@@ -120,6 +124,12 @@ class PostgresServer(EmbeddedServer):
             if process.info["name"] == "postgres" and _folder_of(process) == self.data:
                 end_process(process, signal.SIGQUIT, STOP_SECONDS)
         (self.data / "postmaster.pid").unlink(missing_ok=True)
+
+
+def _buffers_megabytes() -> int:
+    """An eighth of the machine's memory, 128 (the server's own default) to 512."""
+    eighth: int = psutil.virtual_memory().total // 8 >> 20
+    return min(max(eighth, 128), 512)
 
 
 def _folder_of(process: psutil.Process) -> Path | None:

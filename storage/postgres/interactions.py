@@ -23,36 +23,44 @@ _COLUMNS = """
     rating, recommendation_id
 """
 
+# What it says comes back in one array: a row each would take the driver as long as sending them.
 INSERT = text(
     """
-    INSERT INTO interactions (
-        event_key, user_id, video_id, kind, occurred_at, weight, watched_seconds, video_seconds,
-        rating, recommendation_id
+    WITH new AS (
+        INSERT INTO interactions (
+            event_key, user_id, video_id, kind, occurred_at, weight, watched_seconds,
+            video_seconds, rating, recommendation_id
+        )
+        SELECT * FROM unnest(
+            CAST(:key AS uuid[]), CAST(:user_id AS text[]), CAST(:video_id AS text[]),
+            CAST(:kind AS text[]), CAST(:occurred_at AS timestamptz[]),
+            CAST(:weight AS double precision[]), CAST(:watched_seconds AS double precision[]),
+            CAST(:video_seconds AS double precision[]), CAST(:rating AS double precision[]),
+            CAST(:recommendation_id AS text[])
+        )
+        ON CONFLICT (event_key) DO NOTHING
+        RETURNING event_key
     )
-    SELECT * FROM unnest(
-        CAST(:key AS uuid[]), CAST(:user_id AS text[]), CAST(:video_id AS text[]),
-        CAST(:kind AS text[]), CAST(:occurred_at AS timestamptz[]),
-        CAST(:weight AS double precision[]), CAST(:watched_seconds AS double precision[]),
-        CAST(:video_seconds AS double precision[]), CAST(:rating AS double precision[]),
-        CAST(:recommendation_id AS text[])
-    )
-    ON CONFLICT (event_key) DO NOTHING
-    RETURNING event_key
+    SELECT coalesce(array_agg(event_key), '{}') FROM new
     """
 )
-# Revisions follow the clock (microseconds): Redis may remember those of a database that has since
-# been restored or filled anew, and the new ones must be above them.
+# Revisions follow the clock (microseconds, read once): Redis may remember those of a database that
+# has since been restored or filled anew, and the new ones must be above them.
 _USERS = text(
     """
-    INSERT INTO users (user_id, revision, last_event_at)
-    SELECT user_id, CAST(extract(epoch FROM clock_timestamp()) * 1e6 AS bigint), last_event_at
-    FROM unnest(
-        CAST(:user_ids AS text[]), CAST(:moments AS timestamptz[])
-    ) AS batch (user_id, last_event_at)
-    ON CONFLICT (user_id) DO UPDATE SET
-        revision = greatest(users.revision + 1, excluded.revision),
-        last_event_at = greatest(users.last_event_at, excluded.last_event_at)
-    RETURNING user_id, revision
+    WITH moved AS (
+        INSERT INTO users (user_id, revision, last_event_at)
+        SELECT user_id, (SELECT CAST(extract(epoch FROM clock_timestamp()) * 1e6 AS bigint)),
+            last_event_at
+        FROM unnest(
+            CAST(:user_ids AS text[]), CAST(:moments AS timestamptz[])
+        ) AS batch (user_id, last_event_at)
+        ON CONFLICT (user_id) DO UPDATE SET
+            revision = greatest(users.revision + 1, excluded.revision),
+            last_event_at = greatest(users.last_event_at, excluded.last_event_at)
+        RETURNING user_id, revision
+    )
+    SELECT array_agg(user_id), array_agg(revision) FROM moved
     """
 )
 _REVISIONS = text(
@@ -106,9 +114,8 @@ class PostgresInteractions:
         async with transaction(self._engine) as connection:
             erased = await erased_among(connection, {row.user_id for row in interactions})
             kept = [row for row in interactions if row.user_id not in erased]
-            batch: dict[UUID, Interaction] = {}
-            for row in kept:
-                batch.setdefault(row.key, row)
+            # The last of equal keys stays, so from the end. By `int`: comparing UUIDs is slow.
+            batch = {row.key.int: row for row in reversed(kept)}
             accepted = await _insert(connection, [batch[key] for key in sorted(batch)])
             revisions = await _move_users(connection, accepted)
             await _move_counters(connection, accepted)
@@ -139,8 +146,11 @@ async def _insert(
 ) -> Sequence[Interaction]:
     """Insert rows sorted by key; those that were not there before."""
     columns = {name: [getattr(row, name) for row in rows] for name in Interaction.__struct_fields__}
-    new = set((await connection.execute(INSERT, columns)).scalars())
-    return [row for row in rows if row.key in new]
+    keys = await connection.scalar(INSERT, columns)
+    if len(keys) == len(rows):
+        return rows
+    new = {key.int for key in keys}
+    return [row for row in rows if row.key.int in new]
 
 
 async def _move_users(
@@ -153,8 +163,8 @@ async def _move_users(
         return {}
     user_ids = sorted(latest)
     moments = [latest[user_id] for user_id in user_ids]
-    rows = await connection.execute(_USERS, {"user_ids": user_ids, "moments": moments})
-    return {UserId(row.user_id): row.revision for row in rows}
+    moved = await connection.execute(_USERS, {"user_ids": user_ids, "moments": moments})
+    return dict(zip(*moved.one(), strict=True))
 
 
 async def _move_counters(connection: AsyncConnection, accepted: Sequence[Interaction]) -> None:

@@ -28,6 +28,8 @@ from sqlalchemy.types import UserDefinedType
 
 RUNNING = "status IN ('queued', 'training', 'evaluating', 'publishing')"
 
+UPKEEP_RUNNING = "status IN ('queued', 'running') AND kind NOT IN ('batch', 'erasure')"
+
 
 class Xid8(UserDefinedType[int]):
     """PostgreSQL's 64-bit transaction id, which never wraps around."""
@@ -121,7 +123,12 @@ popularity = Table(
     Column("updated_at", _time(), nullable=False, server_default=text("now()")),
     CheckConstraint("shard BETWEEN 0 AND 3", name="popularity_shard"),
 )
-Index("popularity_updated", popularity.c.updated_at)
+Index(
+    "popularity_updated",
+    popularity.c.updated_at,
+    postgresql_using="brin",
+    postgresql_with={"pages_per_range": 4},
+)
 
 models = Table(
     "models",
@@ -262,7 +269,7 @@ Index(
     "jobs_one_upkeep",
     jobs.c.kind,
     unique=True,
-    postgresql_where=text("status IN ('queued', 'running') AND kind NOT IN ('batch', 'erasure')"),
+    postgresql_where=text(UPKEEP_RUNNING),
 )
 
 erased_users = Table(
