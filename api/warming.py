@@ -43,12 +43,13 @@ Moments = Callable[[], Awaitable[Moment | None]]
 
 @dataclass(slots=True)
 class Warmed:
-    """How many users' lists are there now, made or kept from before, and how many are not.
+    """How many users' lists are there now, `made` now or kept from before, and how many are not.
 
     `unknown` users have no list, `failed` are those whose list could not be made.
     """
 
     there: int = 0
+    made: int = 0
     unknown: int = 0
     failed: int = 0
 
@@ -112,6 +113,7 @@ class Warmer:
         )
         unknown = sum(reason == UserNotFound.code for reason in made.failed.values())
         warmed.there += len(made.lists)
+        warmed.made += len(made.lists)
         warmed.unknown += unknown
         warmed.failed += len(made.failed) - unknown
 

@@ -1,13 +1,18 @@
 """Jobs: work that is asked for over HTTP or by a schedule, and done by a worker."""
 
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any, Final, Literal, get_args
 
 import msgspec
 
 JobKind = Literal[
     "batch", "erasure", "refresh", "encoding", "retention", "sweep", "shares", "training"
 ]
+UpkeepKind = Literal["refresh", "encoding", "retention", "sweep", "shares", "training"]
+"""What a service does for itself, by a schedule: one job of a kind at a time."""
+
+UPKEEP: Final[tuple[UpkeepKind, ...]] = get_args(UpkeepKind)
+
 JobStatus = Literal["queued", "running", "done", "failed", "cancelled"]
 
 

@@ -5,9 +5,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field, SecretStr, ValidationError
+from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from core.cron import OFF, check_cron
 from core.errors import SetupError
 
 
@@ -136,6 +137,20 @@ class Settings(BaseSettings):
     gate_coverage: float = Field(
         0.5, ge=0, description="Least coverage@10 of a new model, as a share of the baseline's."
     )
+
+    @field_validator(
+        "schedule_training",
+        "schedule_refresh",
+        "schedule_encoding",
+        "schedule_retention",
+        "schedule_sweep",
+        "schedule_shares",
+    )
+    @classmethod
+    def _is_a_schedule(cls, value: str, field: ValidationInfo) -> str:
+        if value not in {OFF, cls.model_fields[field.field_name or ""].default}:
+            check_cron(value)
+        return value
 
 
 def load(overrides: Mapping[str, str] | None = None) -> Settings:

@@ -5,11 +5,14 @@
 
 import asyncio
 import logging
+import math
+import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 
 import psycopg
 import structlog
+from croniter import croniter
 from procrastinate import App, PsycopgConnector, RetryDecision
 from procrastinate.exceptions import ConnectorException
 from procrastinate.jobs import Job
@@ -29,10 +32,22 @@ AGAIN_SECONDS = 1.0
 STALLED_SECONDS = 12.0
 """A worker without a sign of life for so long has ended: others take up its work."""
 CONNECT_SECONDS = 5.0
-LONGEST_WAIT_SECONDS = 300
+LONGEST_WAIT_SECONDS = 60
+TICK = "tick"
+"""The name of the task of whatever is done by schedule."""
 
 Task = Callable[[str], Awaitable[None]]
 """Does the work for the thing of this id. `Unavailable`: it will be done again after a while."""
+
+# One that was never there begins with its next time: the last one is nobody's who was down.
+_BEGIN_SCHEDULE = f"""
+INSERT INTO procrastinate_periodic_defers (task_name, periodic_id, defer_timestamp)
+SELECT '{TICK}', %(name)s::text, %(before)s::bigint WHERE NOT EXISTS (
+    SELECT FROM procrastinate_periodic_defers
+    WHERE task_name = '{TICK}' AND periodic_id = %(name)s::text
+)
+ON CONFLICT DO NOTHING
+"""  # noqa: S608 (a constant)
 
 _log = structlog.get_logger(__name__)
 
@@ -45,12 +60,16 @@ class Queue:
     """Takes work out of the queue and has it done.
 
     Work whose worker ends before it does is done again; so is what raises `Unavailable`, after
-    pauses that grow to five minutes. Anything else that a task raises ends its work. `away` says
+    pauses that grow to a minute. Anything else that a task raises ends its work. `away` says
     whether PostgreSQL is waited for.
     """
 
     def __init__(
-        self, settings: Settings, tasks: Mapping[str, Task], queues: Sequence[str] = QUEUES
+        self,
+        settings: Settings,
+        tasks: Mapping[str, Task],
+        queues: Sequence[str] = QUEUES,
+        schedules: Mapping[str, str] | None = None,
     ) -> None:
         """Nothing is opened before `work`. Raises `SetupError`: the URL cannot be used.
 
@@ -58,6 +77,9 @@ class Queue:
             settings: say where PostgreSQL is.
             tasks: what does the work, by the name it is queued with.
             queues: those that work is taken from.
+            schedules: cron expressions by the id that the task `TICK` is given at their times:
+                once by all workers that have them. Of the times that passed while none was there
+                the last one is made up for.
         """
         self._queues = list(queues)
         self._connector = PsycopgConnector(
@@ -72,9 +94,19 @@ class Queue:
             timeout=CONNECT_SECONDS,
         )
         self.away = False
-        self._app = App(connector=self._connector)
+        self._app = App(connector=self._connector, periodic_defaults={"max_delay": math.inf})
         for name, task in tasks.items():
             self._app.task(name=name, retry=_Again())(_named(task))
+        # A schedule that is changed is another one: its own last time was never missed.
+        self._schedules = {f"{id_} {cron}": cron for id_, cron in (schedules or {}).items()}
+        for id_, cron in (schedules or {}).items():
+            self._app.periodic(
+                cron=cron,
+                periodic_id=f"{id_} {cron}",
+                queue="jobs",
+                queueing_lock=f"{TICK} {id_}",
+                task_kwargs={"id": id_},
+            )(self._app.tasks[TICK])
 
     async def work(self) -> None:
         """Do what is queued until cancelled, waiting for PostgreSQL whenever that is away.
@@ -94,6 +126,7 @@ class Queue:
 
     async def _connected(self) -> None:
         """Work until a connection is lost. Raises `ConnectorException`."""
+        await self._begin_schedules()
         watching = asyncio.create_task(self._watch())
         try:
             await self._app.run_worker_async(
@@ -110,6 +143,11 @@ class Queue:
             watching.cancel()
             with suppress(asyncio.CancelledError):
                 await watching
+
+    async def _begin_schedules(self) -> None:
+        for name, cron in self._schedules.items():
+            before = round(croniter(cron, time.time()).get_prev(float))
+            await self._connector.execute_query_async(_BEGIN_SCHEDULE, name=name, before=before)
 
     async def _watch(self) -> None:
         """Put back the work of workers that have ended, every few seconds."""
@@ -157,7 +195,8 @@ class _Again(BaseRetryStrategy):
 def _named(task: Task) -> Callable[..., Awaitable[None]]:
     """The task as the library calls it: with what was queued, by name."""
 
-    async def call(*, id: str) -> None:  # noqa: A002 - the name it was queued with
+    # `timestamp` is the time of the schedule, where there is one.
+    async def call(*, id: str, timestamp: int | None = None) -> None:  # noqa: A002, ARG001
         await task(id)
 
     return call

@@ -15,10 +15,13 @@ from sqlalchemy import make_url, text
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import NullPool
 
+from core.cron import OFF
+from core.jobs import UPKEEP
 from core.settings import load
 from storage.embedded.stack import EmbeddedStack, StoreName
 from storage.postgres import migrate
 from storage.postgres.engine import connect, driver_url
+from tests.kafka import KafkaServer
 from tests.sharing_out import ByFile, longest_first
 
 # The first text that is drawn on a machine takes a second or more, for tables of Unicode are made;
@@ -49,12 +52,14 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 @pytest.fixture(scope="session", autouse=True)
 def _environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """No setting of whoever runs the tests, no file in the folder they run in."""
+    """No setting of whoever runs the tests, no file in the folder they run in, no schedule."""
     with pytest.MonkeyPatch.context() as patch:
         for name in list(os.environ):  # noqa: TID251 - cleared, not read
             if name.startswith(("UPNEXT_", "AWS_")):
                 patch.delenv(name)
         patch.setenv("UPNEXT_HOME", str(tmp_path_factory.mktemp("home-of-all")))
+        for kind in UPKEEP:
+            patch.setenv(f"UPNEXT_SCHEDULE_{kind.upper()}", OFF)
         yield
 
 
@@ -96,6 +101,13 @@ def milvus_uri(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 def nats_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A NATS server with JetStream: `nats://user:password@127.0.0.1:...`."""
     yield from _serve(tmp_path_factory, "bus")
+
+
+@pytest.fixture(scope="session")
+def kafka_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A broker of Kafka's protocol: `kafka://127.0.0.1:...`."""
+    with KafkaServer(tmp_path_factory.mktemp("home")) as server:
+        yield server.url
 
 
 @pytest.fixture(scope="session")

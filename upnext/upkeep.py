@@ -1,53 +1,58 @@
-"""What keeps a service in order by itself: lists after a flip, sweeping, forgetting."""
+"""What a worker does without being asked: by schedule, and what cannot wait for one."""
 
-from collections.abc import Coroutine, Iterator
-from datetime import timedelta
-from typing import Any
+from collections.abc import Coroutine, Iterator, Mapping
+from typing import Any, cast
 
 import msgspec
 import structlog
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from core.clock import utc_now
+from core.cron import OFF
+from core.jobs import UPKEEP, UpkeepKind
 from core.settings import Settings
-from storage.postgres.changes import PostgresChanges
-from storage.postgres.impressions import PostgresImpressions
-from storage.postgres.outbox import PostgresOutbox
-from upnext.jobs.old_jobs import forget_old_jobs
+from storage.postgres.jobs import PostgresJobs
+from storage.postgres.models import PostgresModels
+from storage.queue import Task
 from upnext.jobs.refresh import refresh
-from upnext.jobs.sweep import sweep
 from upnext.repeating import repeat
 
 REFRESH_SECONDS = 1.0
-SWEEP_SECONDS = 60.0
-NEWS_KEPT = timedelta(days=7)
-SERVED_KEPT = timedelta(days=2)
+STALE_SECONDS = 5.0
+SCHEDULE = "schedule"
+"""Who asks for the jobs of schedules."""
 
 _log = structlog.get_logger(__name__)
 
 
-def upkeep(settings: Settings, engine: AsyncEngine) -> Iterator[Coroutine[Any, Any, None]]:
-    """The loops, each for ever."""
-    changes, outbox = PostgresChanges(engine), PostgresOutbox(engine)
-    impressions = PostgresImpressions(engine)
+def schedules(settings: Settings) -> Mapping[str, str]:
+    """Cron expressions by kind of job, of those that are not off."""
+    crons = {kind: str(getattr(settings, f"schedule_{kind}")) for kind in UPKEEP}
+    return {kind: cron for kind, cron in crons.items() if cron != OFF}
 
-    async def sweep_versions() -> None:
-        swept = await sweep(settings)
-        if swept.versions:
-            _log.info("Swept old versions.", **msgspec.structs.asdict(swept))
+
+def tick(engine: AsyncEngine) -> Task:
+    """What a schedule does at its time: it asks for a job, unless one is queued or running."""
+    jobs = PostgresJobs(engine, utc_now)
+
+    async def put(kind: str) -> None:
+        await jobs.put(cast("UpkeepKind", kind), SCHEDULE)
+
+    return put
+
+
+def upkeep(settings: Settings, engine: AsyncEngine) -> Iterator[Coroutine[Any, Any, None]]:
+    """What is looked after all the time, each for ever."""
+    models = PostgresModels(engine, utc_now)
 
     async def refresh_lists() -> None:
         refreshed = await refresh(settings, engine)
         if refreshed is not None:
             _log.info("Lists are made by the live version.", **msgspec.structs.asdict(refreshed))
 
-    async def prune() -> None:
-        before = utc_now() - NEWS_KEPT
-        await changes.prune(before)
-        await outbox.prune(before)
-        await impressions.prune(utc_now() - SERVED_KEPT)
-        await forget_old_jobs(settings, engine)
+    async def fail_stale() -> None:
+        for model in await models.fail_stale():
+            _log.warning("A run has failed.", model=model.id, reason=model.error)
 
-    yield repeat("sweep", sweep_versions, SWEEP_SECONDS)
     yield repeat("refreshing lists", refresh_lists, REFRESH_SECONDS)
-    yield repeat("pruning", prune, SWEEP_SECONDS)
+    yield repeat("looking for runs that were left", fail_stale, STALE_SECONDS)

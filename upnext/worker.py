@@ -20,13 +20,13 @@ from storage.postgres.jobs import TASK
 from storage.postgres.outbox import PostgresOutbox
 from storage.postgres.queueing import QUEUES
 from storage.postgres.runs import TRAIN
-from storage.queue import Queue, Task
+from storage.queue import TICK, Queue, Task
 from upnext.consuming import consume
 from upnext.jobs.queue_handlers import HANDLERS
 from upnext.jobs.queued import JobRunner
 from upnext.jobs.train import train_queued
 from upnext.repeating import repeat
-from upnext.upkeep import upkeep
+from upnext.upkeep import schedules, tick, upkeep
 
 Part = Literal["events", "jobs", "training"]
 PARTS: Final[tuple[Part, ...]] = ("events", "jobs", "training")
@@ -90,8 +90,12 @@ def _work(
         yield from upkeep(settings, engine)
     if queues := [queue for queue in QUEUES if queue in parts]:
         jobs = JobRunner(settings, engine, HANDLERS)
-        tasks: dict[str, Task] = {TASK: jobs.run, TRAIN: partial(train_queued, settings)}
-        yield Queue(settings, tasks, queues).work()
+        tasks: dict[str, Task] = {
+            TASK: jobs.run,
+            TRAIN: partial(train_queued, settings),
+            TICK: tick(engine),
+        }
+        yield Queue(settings, tasks, queues, schedules(settings) if "jobs" in parts else {}).work()
 
 
 def _publisher(settings: Settings) -> bus.Bus:

@@ -7,19 +7,23 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import msgspec
-from sqlalchemy import Row, delete, func, select, update
+from sqlalchemy import Row, and_, delete, func, not_, or_, select, text, tuple_, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from core.clock import Clock
 from core.errors import JobNotFound
-from core.jobs import Job, JobKind, JobProgress
+from core.jobs import UPKEEP, Job, JobKind, JobProgress, UpkeepKind
 from storage.job_status import ENDED, ENDS_ITS_WORKER, MOST_BEGUN, check_attempt
 from storage.postgres.engine import reading, transaction
 from storage.postgres.queueing import defer
-from storage.postgres.tables import jobs
+from storage.postgres.tables import UPKEEP_RUNNING, jobs
 
 TASK = "job"
+ENCODES = "encoding"
+"""The kind of job whose child process needs torch."""
+
+_UPKEEP_DONE = and_(jobs.c.status == "done", jobs.c.kind.in_(UPKEEP))
 
 
 class Begun(msgspec.Struct, frozen=True, kw_only=True):
@@ -41,6 +45,18 @@ class PostgresJobs:
         """Write a job down and queue it, both or neither."""
         async with transaction(self._engine) as connection:
             return await ask(connection, kind, asked_by, params, self._clock())
+
+    async def put(self, kind: UpkeepKind, asked_by: str) -> Job | None:
+        """Queue a job of upkeep; None, and nothing is written, if one is queued or running."""
+        async with transaction(self._engine) as connection:
+            made = await connection.execute(
+                insert(jobs)
+                .values(_new(kind, asked_by, {}, self._clock()))
+                .on_conflict_do_nothing(index_elements=["kind"], index_where=text(UPKEEP_RUNNING))
+                .returning(jobs)
+            )
+            row = made.one_or_none()
+            return None if row is None else await _queued(connection, row)
 
     async def get(self, job_id: str) -> Job:
         """Raises `JobNotFound`."""
@@ -105,9 +121,12 @@ class PostgresJobs:
         counts: Mapping[str, Any],
         result: str | None = None,
         *,
+        leaves: Mapping[str, Any] | None = None,
         connection: AsyncConnection | None = None,
     ) -> None:
         """End a job well, in the caller's transaction if there is one; what was asked is forgotten.
+
+        `leaves` is what the next job of its kind needs of it (`left_by`).
 
         Raises:
             GivenUp: another attempt has taken over.
@@ -118,12 +137,23 @@ class PostgresJobs:
             "counts": dict(counts),
             "result": result,
             "finished_at": self._clock(),
-            "params": {},
+            "params": dict(leaves or {}),
         }
         if connection is None:
             await self._write(begun, values)
         else:
             await write(connection, begun, values)
+
+    async def left_by(self, kind: JobKind) -> dict[str, Any]:
+        """What the last job of that kind that ended well has left, empty if there was none."""
+        statement = (
+            select(jobs.c.params)
+            .where(jobs.c.kind == kind, jobs.c.status == "done")
+            .order_by(jobs.c.finished_at.desc())
+            .limit(1)
+        )
+        async with reading(self._engine) as connection:
+            return dict((await connection.execute(statement)).scalar_one_or_none() or {})
 
     async def results(self, before: datetime | None = None) -> list[Job]:
         """Jobs whose result is kept, of those that ended before `before` (None: of all)."""
@@ -145,9 +175,17 @@ class PostgresJobs:
             row = await _locked(connection, job_id)
             yield row is None or (row.status != "running" and row.result is None)
 
-    async def prune(self, before: datetime) -> int:
-        """Forget jobs that ended before `before` and have no result; how many."""
-        statement = delete(jobs).where(jobs.c.finished_at < before, jobs.c.result.is_(None))
+    async def prune(self, before: datetime, upkeep_before: datetime | None = None) -> int:
+        """Forget jobs that ended before `before` and have no result; how many.
+
+        Upkeep that ended well is forgotten if it did before `upkeep_before`, but for the last of
+        each kind.
+        """
+        last = select(jobs.c.kind, func.max(jobs.c.finished_at)).where(_UPKEEP_DONE)
+        is_last = tuple_(jobs.c.kind, jobs.c.finished_at).in_(last.group_by(jobs.c.kind))
+        ended = and_(jobs.c.finished_at < before, jobs.c.result.is_(None), not_(_UPKEEP_DONE))
+        done = and_(jobs.c.finished_at < (upkeep_before or before), _UPKEEP_DONE)
+        statement = delete(jobs).where(or_(ended, and_(done, not_(is_last))))
         async with transaction(self._engine) as connection:
             return (await connection.execute(statement)).rowcount
 
@@ -164,7 +202,13 @@ async def ask(
     now: datetime,
 ) -> Job:
     """As `PostgresJobs.ask`, in the caller's transaction."""
-    row = {
+    row = _new(kind, asked_by, params, now)
+    made = (await connection.execute(insert(jobs).values(row).returning(jobs))).one()
+    return await _queued(connection, made)
+
+
+def _new(kind: JobKind, asked_by: str, params: Mapping[str, Any], now: datetime) -> dict[str, Any]:
+    return {
         "id": str(uuid4()),
         "kind": kind,
         "status": "queued",
@@ -172,11 +216,15 @@ async def ask(
         "params": dict(params),
         "created_at": now,
     }
-    made = (await connection.execute(insert(jobs).values(row).returning(jobs))).one()
+
+
+async def _queued(connection: AsyncConnection, row: Row[Any]) -> Job:
+    """The job of a row, which has its place in the queue now."""
     # Batches take a machine, so that they take turns; an erasure that waits for a store holds
     # nobody up.
-    await defer(connection, TASK, kind if kind == "batch" else made.id, made.id)
-    return to_job(made)
+    lock = row.kind if row.kind == "batch" else row.id
+    await defer(connection, TASK, lock, row.id, "training" if row.kind == ENCODES else "jobs")
+    return to_job(row)
 
 
 def to_job(row: Row[Any]) -> Job:

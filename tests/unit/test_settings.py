@@ -55,12 +55,20 @@ def test_a_password_inside_a_url_is_not_in_the_representation(name: str, scheme:
         ("artifacts_url", "/folder"),
         ("artifacts_url", "s3://"),
         ("jwt_secret", "short"),
+        ("schedule_sweep", "every five minutes"),
+        ("schedule_training", "0 0 31 2 *"),
+        ("schedule_shares", "0," * 60 + "0 * * * *"),
     ],
 )
-def test_what_cannot_be_a_url_or_a_secret_is_refused_by_name(name: str, value: str) -> None:
+def test_what_cannot_be_used_is_refused_by_name(name: str, value: str) -> None:
     with pytest.raises(SetupError, match=f"UPNEXT_{name.upper()} cannot be used"):
         load({name: value})
 
 
 def test_a_secret_is_not_in_the_representation() -> None:
     assert "hush" not in repr(load({"jwt_secret": "hush" * 8}))
+
+
+def test_a_schedule_is_a_cron_expression_or_off() -> None:
+    settings = load({"schedule_training": "off", "schedule_sweep": "*/10 * * * * *"})
+    assert (settings.schedule_training, settings.schedule_sweep) == ("off", "*/10 * * * * *")

@@ -147,12 +147,12 @@ async def test_a_list_made_from_an_older_history_is_not_kept(world: World) -> No
 
 
 async def test_what_is_there_is_not_made_again_but_what_is_stale_is(world: World) -> None:
-    assert await warmed_up(world) == Warmed(there=len(LATE))
+    assert await warmed_up(world) == Warmed(there=len(LATE), made=len(LATE))
     world.history.calls.clear()
     assert await warmed_up(world) == Warmed(there=len(LATE))
     assert world.history.calls == []
     world.now += timedelta(seconds=world.config.soft_age_seconds)
-    assert await warmed_up(world) == Warmed(there=len(LATE))
+    assert await warmed_up(world) == Warmed(there=len(LATE), made=len(LATE))
     assert world.history.calls == ["states_of"] * 3
     assert (await ask(world, LATE[0])).metadata.generated_at == world.now
 
@@ -234,7 +234,7 @@ async def test_it_waits_until_the_version_is_open_and_the_catalogue_read(world: 
 
 async def test_a_user_nobody_has_heard_of_is_no_failure(world: World) -> None:
     assert await warmer(world).warm([UserId("nobody"), *LATE], now(world)) == Warmed(
-        there=len(LATE), unknown=1
+        there=len(LATE), made=len(LATE), unknown=1
     )
 
 

@@ -13,12 +13,14 @@ from storage.postgres.jobs import PostgresJobs
 from upnext.jobs.keys import RESULTS, job_of, result_key
 
 JOBS_KEPT = timedelta(days=90)
+UPKEEP_KEPT = timedelta(days=2)  # thousands a day, and nobody asked for them
 
 
-async def forget_old_jobs(settings: Settings, engine: AsyncEngine, clock: Clock = utc_now) -> None:
-    """Delete results past `job_results_days`, and jobs that ended 90 days ago.
+async def forget_old_jobs(settings: Settings, engine: AsyncEngine, clock: Clock = utc_now) -> int:
+    """Delete results past `job_results_days`, and jobs that ended 90 days ago; how many jobs.
 
-    And files of attempts that ended before they could say that they had stored one.
+    Upkeep that ended well is deleted after two days. And files of attempts that ended before they
+    could say that they had stored one.
 
     Raises:
         Unavailable: a store did not answer; the rest is deleted the next time.
@@ -30,7 +32,7 @@ async def forget_old_jobs(settings: Settings, engine: AsyncEngine, clock: Clock 
             await asyncio.to_thread(store.delete, result_key(job.id))
             await jobs.drop_result(job.id)
         await _forget_strays(jobs, store)
-    await jobs.prune(now - JOBS_KEPT)
+    return await jobs.prune(now - JOBS_KEPT, now - UPKEEP_KEPT)
 
 
 async def _forget_strays(jobs: PostgresJobs, store: ArtifactStore) -> None:

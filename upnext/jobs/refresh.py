@@ -1,9 +1,10 @@
-"""After a flip: the lists of all who were here lately, made by the model that is live now."""
+"""Lists made by the live model before they are asked for: after a flip, and by schedule."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
-from datetime import timedelta
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Self
 
 import msgspec
@@ -16,14 +17,15 @@ from api.warming import Warmed, Warmer
 from core.clock import Clock, utc_now
 from core.errors import SetupError, UpnextError
 from core.settings import Settings
-from core.types import PopularityRow
+from core.types import Model, PopularityRow
 from embeddings.version import Version
 from retrieval.build import with_counters
 from retrieval.ports import VectorSearch
 from retrieval.snapshot import Snapshot
 from storage.milvus import MilvusSearch
 from storage.postgres.configs import PostgresConfigs
-from storage.postgres.refreshes import Due, PostgresRefreshes
+from storage.postgres.models import PostgresModels
+from storage.postgres.refreshes import PostgresRefreshes
 from storage.postgres.users import PostgresUsers
 from storage.postgres.videos import PostgresVideos
 from storage.redis.client import connect as connect_redis
@@ -32,7 +34,9 @@ from storage.redis.users import RedisUserCache
 from upnext.jobs.local_copies import open_copy
 from upnext.jobs.snapshots import snapshot_of
 
-LATELY = timedelta(days=1)
+DAY = timedelta(days=1)
+HOUR = timedelta(hours=1)
+LONGEST = timedelta(minutes=10)  # of a refresh by schedule: who was here last comes first
 PAGE = 16  # users whose lists are made in one go; what else the worker does waits for it
 REDIS_SECONDS = 5.0  # nobody is waiting
 
@@ -50,6 +54,15 @@ class Refreshed(msgspec.Struct, frozen=True, kw_only=True):
 
 class ListsFailed(UpnextError):
     """Some lists could not be made, so the refresh is still due: do it again after a while."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Lists of whom, by which version; asked again and again whether they `still` are."""
+
+    version: str
+    seen_since: datetime
+    still: Callable[[], Awaitable[bool]]
 
 
 async def refresh(
@@ -72,7 +85,11 @@ async def refresh(
         due = await refreshes.due() if mine else None
         if due is None:
             return None
-        made = await _make(settings, engine, due, clock)
+
+        async def still() -> bool:
+            return await refreshes.due() == due
+
+        made = await _make(settings, engine, Wanted(due.version, clock() - DAY, still), clock)
         if made.failed and await refreshes.due() == due:
             raise ListsFailed(
                 f"{made.failed:,} lists of {due.version} could not be made, {made.there:,} are "
@@ -82,7 +99,35 @@ async def refresh(
     return Refreshed(version=due.version, users=made.there, unknown=made.unknown) if done else None
 
 
-async def _make(settings: Settings, engine: AsyncEngine, due: Due, clock: Clock) -> Warmed:
+async def refresh_active(
+    settings: Settings, engine: AsyncEngine, clock: Clock = utc_now
+) -> tuple[Model, Warmed] | None:
+    """Lists of the last hour's users that are missing or past their soft age, made anew.
+
+    Ends when another model goes live, and after ten minutes. None where there is nothing to do:
+    no model, nobody here, or the lists after a flip are being made.
+
+    Raises:
+        Unavailable: a store did not answer; what was made is kept.
+        SetupError: a setting is missing.
+    """
+    registry, since, until = PostgresModels(engine, clock), clock() - HOUR, clock() + LONGEST
+    model = await registry.live()
+    if model is None or not await PostgresUsers(engine).seen_since(since):
+        return None
+    version = model.version
+
+    async def still() -> bool:
+        live = await registry.live()
+        return live is not None and live.version == version and clock() < until
+
+    async with PostgresRefreshes(engine).lease() as mine:
+        if not mine:
+            return None
+        return model, await _make(settings, engine, Wanted(version, since, still), clock)
+
+
+async def _make(settings: Settings, engine: AsyncEngine, wanted: Wanted, clock: Clock) -> Warmed:
     users = PostgresUsers(engine)
     # Redis first: to open the version and to read the catalogue for nothing is dear.
     async with _lists(settings) as lists, AsyncExitStack() as opened:
@@ -92,36 +137,35 @@ async def _make(settings: Settings, engine: AsyncEngine, due: Due, clock: Clock)
             opened.push_async_callback(made.close)
             return made
 
-        version = await asyncio.to_thread(open_copy, settings, due.version)
-        moments = await _Moments.of(engine, due, version, clock)
+        version = await asyncio.to_thread(open_copy, settings, wanted.version)
+        moments = await _Moments.of(engine, wanted, version, clock)
         search = for_pages(version, index, most_bytes=settings.exact_bytes)
         warmer = Warmer(users, lists, search, recent=settings.state_recent)
-        lately = await users.seen_since(clock() - LATELY)
+        lately = await users.seen_since(wanted.seen_since)
         return await warmer.warm(lately, moments.next, page=PAGE)
 
 
 class _Moments:
-    """Moments of a refresh: a new one every few minutes, none after another flip."""
+    """Moments of a refresh: a new one every few minutes, none once it is not wanted any more."""
 
-    def __init__(self, engine: AsyncEngine, due: Due, first: Moment, clock: Clock) -> None:
+    def __init__(self, engine: AsyncEngine, wanted: Wanted, first: Moment, clock: Clock) -> None:
         self._videos = PostgresVideos(engine)
-        self._refreshes = PostgresRefreshes(engine)
-        self._due = due
+        self._wanted = wanted
         self._moment = first
         self._clock = clock
 
     @classmethod
-    async def of(cls, engine: AsyncEngine, due: Due, version: Version, clock: Clock) -> Self:
+    async def of(cls, engine: AsyncEngine, wanted: Wanted, version: Version, clock: Clock) -> Self:
         """Read the catalogue. Raises `Unavailable`."""
         config = await PostgresConfigs(engine).current()
         began = clock()
         snapshot = await snapshot_of(PostgresVideos(engine))
         first = Moment(live=version, config=config, snapshot=snapshot, now=began, loaded=True)
-        return cls(engine, due, first, clock)
+        return cls(engine, wanted, first, clock)
 
     async def next(self) -> Moment | None:
         """See `api.warming.Moments`. Raises `Unavailable`."""
-        if await self._refreshes.due() != self._due:
+        if not await self._wanted.still():
             return None
         now = self._clock()
         if now - self._moment.now >= MOMENT_LASTS:

@@ -1,0 +1,121 @@
+"""The job that brings new videos into the versions that serve; torch is in a child process."""
+
+import asyncio
+import os
+import sys
+from asyncio.subprocess import DEVNULL, PIPE, Process
+from contextlib import suppress
+from typing import Any
+
+import msgspec
+
+from core.clock import utc_now
+from core.errors import Unavailable, UpnextError
+from core.settings import child_environment
+from core.types import ChangeCursor
+from embeddings.text import REVISION
+from storage.postgres.changes import PostgresChanges
+from storage.postgres.models import PostgresModels
+from upnext.jobs.encoding_messages import Away, Done, Failed, Said, Telling
+from upnext.jobs.queued import Work
+from upnext.jobs.train import LINE_BYTES, OFFLINE
+from upnext.jobs.watched_child import MemoryWatch, memory_bound
+
+STOP_SECONDS = 2.0
+CHILD = "upnext.jobs.encoding_child"
+
+
+class Seen(msgspec.Struct, frozen=True):
+    """What there was when a job looked: it, and the jobs before it, took in all of that.
+
+    `cursor` is its place in the news of the catalogue, `versions` those that could be opened.
+    """
+
+    cursor: ChangeCursor
+    versions: list[str]
+    revision: str = REVISION
+
+
+async def encode(work: Work) -> None:
+    """Encode and add what is new, if anything is: to see that there is not costs milliseconds.
+
+    Raises:
+        Unavailable: a store is away, or a version is being published.
+        UpnextError: the child has failed.
+    """
+    last = await work.jobs.left_by("encoding")
+    seen, news = await _look(work, None if not last else msgspec.convert(last, Seen))
+    done = await _in_child(work) if news else Done(0, {})
+    counts: dict[str, Any] = {"encoded": done.encoded, **done.added}
+    await work.jobs.finish(work.begun, counts, leaves=msgspec.to_builtins(seen))
+
+
+async def _look(work: Work, last: Seen | None) -> tuple[Seen, bool]:
+    """What there is now, and whether anything in it is new since `last`."""
+    changes = PostgresChanges(work.engine)
+    versions = [one.version for one in await PostgresModels(work.engine, utc_now).openable()]
+    if last is None or last.revision != REVISION:
+        return Seen(await changes.end(), versions), bool(versions)
+    videos, cursor = False, last.cursor
+    while True:
+        news, cursor = await changes.read(cursor)
+        videos = videos or any(change.kind == "video" for change in news)
+        if not news:
+            break
+    return Seen(cursor, versions), bool(versions) and (
+        videos or not {*versions} <= {*last.versions}
+    )
+
+
+async def _in_child(work: Work) -> Done:
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        CHILD,
+        str(os.getpid()),
+        stdin=DEVNULL,
+        stdout=PIPE,
+        env={**child_environment(work.settings), **OFFLINE},
+        limit=LINE_BYTES,
+        start_new_session=True,
+    )
+    watch = MemoryWatch(memory_bound(work.settings))
+    watching = asyncio.create_task(watch.follow(process.pid))
+    try:
+        last = await _follow(work, process)
+        code = await process.wait()
+    finally:
+        watching.cancel()
+        await _stop(process)
+    if isinstance(last, Done) and code == 0:
+        return last
+    if isinstance(last, Away):
+        raise Unavailable(last.dependency, last.message)
+    if watch.exceeded:
+        raise UpnextError(watch.sentence())
+    if isinstance(last, Failed):
+        raise UpnextError(last.error)
+    raise UpnextError(f"The encoding process ended with code {code}: see the log.")
+
+
+async def _follow(work: Work, process: Process) -> Said | None:
+    """Pass on how far the child is; the last that it said."""
+    if process.stdout is None:
+        raise RuntimeError("the child was started without a pipe")
+    last: Said | None = None
+    async for line in process.stdout:
+        last = msgspec.json.decode(line, type=Said)
+        if isinstance(last, Telling):
+            work.tell(last.progress.fraction, f"{last.progress.stage}: {last.progress.message}")
+    return last
+
+
+async def _stop(process: Process) -> None:
+    if process.returncode is not None:
+        return
+    process.terminate()
+    with suppress(TimeoutError):
+        await asyncio.wait_for(process.wait(), STOP_SECONDS)
+        return
+    process.kill()
+    await process.wait()
