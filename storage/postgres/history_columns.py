@@ -18,6 +18,8 @@ COLUMNS = {
     "kind": pa.string(),
     "occurred_at": pa.timestamp("us", tz="UTC"),
     "weight": pa.float64(),
+    "watched_seconds": pa.float64(),
+    "video_seconds": pa.float64(),
 }
 SPAN = """
     ($1::timestamptz IS NULL OR occurred_at >= $1)

@@ -1,8 +1,10 @@
-"""Watches weigh what was counted: from the job to a watch that comes by event or to the API."""
+"""Watches weigh what was counted: those that come by event or to the API, and for training."""
 
 import asyncio
+import os
 from contextlib import suppress
 from pathlib import Path
+from uuid import uuid4
 
 import msgspec
 import numpy as np
@@ -16,14 +18,17 @@ from core.clock import utc_now
 from core.settings import Settings
 from core.types import Interaction, UserId, VideoId
 from storage import bus
+from storage.artifacts import DirectoryArtifacts
 from storage.postgres.interactions import PostgresInteractions
 from storage.postgres.jobs import PostgresJobs
 from tests.histories import watch
 from tests.served import of_popular_lists
 from tests.stored import store_videos
 from upnext.consuming import consume
+from upnext.jobs.messages import Request
 from upnext.jobs.queue_handlers import HANDLERS
 from upnext.jobs.queued import JobRunner
+from upnext.jobs.reading import read
 
 pytestmark = pytest.mark.integration
 
@@ -135,3 +140,20 @@ async def test_a_watch_weighs_its_rank_among_those_of_its_length(
             )
             await given.watching.record(told)
     assert await _weights(engine, "ww-http-") == expected
+
+
+async def test_training_weighs_anew_what_came_before_anything_was_counted(
+    settings: Settings, engine: AsyncEngine, tmp_path: Path
+) -> None:
+    await store_videos(engine, ["v000"])
+    hours = [one for one in _history() if one.video_seconds == HOUR]
+    assert {one.weight for one in hours} == {0.3}
+    await PostgresInteractions(engine).add_many(hours)
+    request = Request(
+        model_id="m", attempt=uuid4(), model_type="als", version="als_1", parent=os.getpid()
+    )
+    artifacts = DirectoryArtifacts(tmp_path / "artifacts")
+    data = await read(settings, request, artifacts, lambda *_: None)
+    weights = dict(zip(data.histories.users, data.histories.weights.tolist(), strict=True))
+    for user, weight in (("ww-0", 0.05), ("ww-249", 0.5), ("ww-399", 0.8), ("ww-499", 1.0)):
+        assert weights[UserId(user)] == pytest.approx(weight, abs=0.011)

@@ -16,15 +16,18 @@ from core.types import DataSpan, Video
 from embeddings.dataset import Catalogue, Histories, read_catalogue
 from embeddings.history_reader import HistoryReader
 from embeddings.ports import ArtifactStore
+from ingest.weights import WatchWeights
 from retrieval.build import Build
 from retrieval.snapshot import Snapshot
 from storage.postgres.engine import pool
 from storage.postgres.enough import about
 from storage.postgres.history_columns import copy_history
 from storage.postgres.videos import PostgresVideos
+from storage.postgres.watch_shares import PostgresWatchShares
 from upnext.jobs.kept_out import clean_snapshot
 from upnext.jobs.keys import snapshot_key
 from upnext.jobs.messages import Request
+from upnext.jobs.weighing import weighed
 
 OnProgress = Callable[[float, str], None]
 
@@ -70,6 +73,9 @@ async def read(
 ) -> Data:
     """Everything of the request's span; the interactions are kept as the run's snapshot.
 
+    How far videos are watched is counted first, and watches are weighed by that: those of before,
+    or that were brought in by the million, were weighed by less.
+
     Raises:
         Unavailable: a store did not answer.
     """
@@ -77,6 +83,7 @@ async def read(
         build = Build()
         catalogue = await read_catalogue(_building(build, PostgresVideos(engine).stream()))
         row_of = {id_: row for row, id_ in enumerate(catalogue.ids)}
+        weights = WatchWeights.of(await PostgresWatchShares(engine).count())
         expected = await about(engine, request.start, request.end)
         with TemporaryDirectory(prefix="upnext-snapshot-") as folder:
             kept = Path(folder) / "snapshot.parquet"
@@ -85,7 +92,7 @@ async def read(
                     engine,
                     request.start,
                     request.end,
-                    _telling(reader, expected, on_progress),
+                    _telling(reader, weights, expected, on_progress),
                 )
             pinned = Pinned(snapshot_key(request.model_id), reader.count, _sha256(kept))
             await _keep(engine, store, request.model_id, kept)
@@ -93,12 +100,12 @@ async def read(
 
 
 def _telling(
-    reader: HistoryReader, expected: int, on_progress: OnProgress
+    reader: HistoryReader, weights: WatchWeights, expected: int, on_progress: OnProgress
 ) -> Callable[[pa.Table], None]:
-    """Have the reader take tables, and tell how far it is of about so many."""
+    """Have the reader take tables, weighed, and tell how far it is of about so many."""
 
     def take(table: pa.Table) -> None:
-        reader.take(table)
+        reader.take(weighed(table, weights))
         done = reader.count / max(expected, reader.count + 1)
         on_progress(done, f"{reader.count:,} interactions")
 
