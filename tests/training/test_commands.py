@@ -8,10 +8,12 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
+from core.clock import utc_now
 from core.settings import Settings, child_environment
 from storage.milvus_writer import MilvusWriter
 from storage.postgres.engine import pool
 from storage.postgres.interactions import PostgresInteractions
+from storage.postgres.models import PostgresModels
 from tests.histories import watch
 from tests.training.conftest import KINDS, PLACES
 from upnext.cli import main
@@ -83,6 +85,16 @@ def test_what_is_rebuilt_is_of_the_type_that_is_live(run: Run) -> None:
     assert run("train", "als", "--promote")["status"] == "live"
     second = run("embeddings", "rebuild")
     assert (second["status"], second["model_type"]) == ("live", "als")
+
+
+def test_a_run_is_cancelled_by_whoever_knows_it(run: Run, settings: Settings) -> None:
+    async def queue() -> str:
+        async with pool(settings) as engine:
+            return (await PostgresModels(engine, utc_now).queue("content", {})).id
+
+    waiting = asyncio.run(queue())
+    assert run("models", "cancel", waiting)["status"] == "cancelled"
+    assert "cancelled" in run("models", "cancel", waiting, code=1)
 
 
 def test_a_run_that_fails_says_why(run: Run) -> None:

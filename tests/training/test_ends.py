@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from pathlib import Path
 
 import psutil
 import pytest
@@ -81,12 +82,29 @@ async def test_a_run_that_is_cancelled_fails_and_leaves_no_process(
         await train(settings, "content", None, None, _ignore)
     [process] = trainers()
     assert process.nice() == 19
+    if sys.platform == "linux":
+        assert process.ionice().ioclass == psutil.IOPRIO_CLASS_IDLE
+        score = Path(f"/proc/{process.pid}/oom_score_adj")
+        assert score.read_text() == "1000\n"  # noqa: ASYNC240
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
     assert not process.is_running()
     [model] = await registry.find("content", "failed")
     assert model.error == "It was stopped before it had ended."
+    assert index.collections() == []
+
+
+@pytest.mark.usefixtures("history")
+async def test_a_run_beyond_its_memory_is_ended_with_a_sentence(
+    settings: Settings, index: MilvusWriter
+) -> None:
+    bounded = settings.model_copy(update={"training_memory_bytes": 50_000_000})
+    model = await train(bounded, "content", None, None, _ignore)
+    assert model.status == "failed"
+    assert "ended for its memory" in (model.error or "")
+    assert "0.05 GB are allowed. Raise UPNEXT_TRAINING_MEMORY_BYTES" in (model.error or "")
+    assert trainers() == []
     assert index.collections() == []
 
 

@@ -87,6 +87,15 @@ def test_models_are_trained_cancelled_and_survive_their_worker(
         assert "owner" not in first["params"]
         assert reached(client, waiting, "live")["live"]  # the first of all
 
+        empty = asked(client, modelType="content", startDate="2027-01-01", endDate="2027-02-01")
+        failed = reached(client, empty, "failed")
+        assert failed["error"] == (
+            "There are no interactions from 2027-01-01 on and before 2027-02-02: "
+            "choose other dates, or none to learn from everything."
+        )
+        scarce = reached(client, asked(client, modelType="als"), "failed")
+        assert "has 72 watches of 12 users, it needs 100 of 10 users" in scarce["error"]
+
         second = asked(client, modelType="content")
         eventually(lambda: trainers(worker), seconds=30)
         [child] = trainers(worker)

@@ -22,7 +22,7 @@ JSON = click.option("--json", "as_json", is_flag=True, help="Print the result as
 
 @click.group()
 def models() -> None:
-    """List, show, promote and roll back models."""
+    """List, show, promote, roll back and cancel models."""
 
 
 @models.command("list")
@@ -79,6 +79,20 @@ def rollback(*, as_json: bool) -> None:
     emit(model, as_json=as_json, table=lambda: table_of([model]))
 
 
+@models.command()
+@click.argument("model_id", metavar="ID")
+@JSON
+def cancel(model_id: str, *, as_json: bool) -> None:
+    """Stop a training run, whoever runs it; its process ends within seconds.
+
+    \b
+    Example: upnext models cancel 4a1c...
+    """  # noqa: D301
+    with stores(["postgres"]) as settings:
+        model = asyncio.run(_cancel(settings, model_id))
+    emit(model, as_json=as_json, table=lambda: table_of([model]))
+
+
 def table_of(found: Sequence[Model]) -> Table:
     """Models, a row each."""
     table = Table()
@@ -110,3 +124,8 @@ async def _find(settings: Settings) -> list[Model]:
 async def _get(settings: Settings, model_id: str) -> Model:
     async with pool(settings) as engine:
         return await PostgresModels(engine, utc_now).get(model_id)
+
+
+async def _cancel(settings: Settings, model_id: str) -> Model:
+    async with pool(settings) as engine:
+        return await PostgresModels(engine, utc_now).cancel(model_id)

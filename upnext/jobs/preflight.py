@@ -51,11 +51,9 @@ def check_counts(request: Request, found: Counts) -> None:
     _check_catalogue(found)
     spanned = request.start is not None or request.end is not None
     if found.interactions == 0 and spanned:
-        since = f"from {request.start:%Y-%m-%d}" if request.start else "up to"
-        until = f" before {request.end:%Y-%m-%d}" if request.end else " on"
         raise InvalidInput(
-            f"There are no interactions {since}{until}: choose other dates, or none to learn from "
-            "everything."
+            f"There are no interactions {_dates(request)}: choose other dates, or none to learn "
+            "from everything."
         )
     if request.model_type == "als":
         _check_watched(found)
@@ -69,6 +67,13 @@ def check_histories(histories: Histories) -> None:
             f"An als model learns from what users watch: the history has {watches} watches of "
             f"{users} users, {WATCHES}. {MORE}"
         )
+
+
+def _dates(request: Request) -> str:
+    """The span in words."""
+    start = f"from {request.start:%Y-%m-%d} on" if request.start else ""
+    end = f"before {request.end:%Y-%m-%d}" if request.end else ""
+    return " and ".join(part for part in (start, end) if part)
 
 
 def _check_catalogue(found: Counts) -> None:

@@ -59,7 +59,7 @@ def memory_bound(settings: Settings) -> int:
     """Bytes that a child may take: as set, else 3/4 of what this machine or its group has."""
     if settings.training_memory_bytes is not None:
         return settings.training_memory_bytes
-    return int(SHARE * min([psutil.virtual_memory().total, *_limits()]))
+    return int(SHARE * min([psutil.virtual_memory().total, *limits()]))
 
 
 def be_ended_first() -> None:
@@ -68,7 +68,7 @@ def be_ended_first() -> None:
         OOM_SCORE.write_text(FIRST_TO_END)
 
 
-def _limits(own: Path = OWN_GROUP, groups: Path = GROUPS) -> Iterator[int]:
+def limits(own: Path = OWN_GROUP, groups: Path = GROUPS) -> Iterator[int]:
     """What this process's control groups allow, from its own up; of both versions."""
     try:
         lines = own.read_text().splitlines()
@@ -91,4 +91,4 @@ def _limits_of(folders: Iterable[Path], root: Path, name: str) -> Iterator[int]:
 
 
 def _gigabytes(size: int) -> str:
-    return f"{size / GIGABYTE:.1f} GB"
+    return f"{size / GIGABYTE:.3g} GB"
