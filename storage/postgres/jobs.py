@@ -23,7 +23,12 @@ TASK = "job"
 ENCODES = "encoding"
 """The kind of job whose child process needs torch."""
 
-_UPKEEP_DONE = and_(jobs.c.status == "done", jobs.c.kind.in_(UPKEEP))
+UPKEEP_DONE = and_(jobs.c.status == "done", jobs.c.kind.in_(UPKEEP))
+LAST_DONE = tuple_(jobs.c.kind, jobs.c.finished_at).in_(
+    select(jobs.c.kind, func.max(jobs.c.finished_at))
+    .where(jobs.c.status == "done")
+    .group_by(jobs.c.kind)
+)
 
 
 class Begun(msgspec.Struct, frozen=True, kw_only=True):
@@ -56,12 +61,12 @@ class PostgresJobs:
                 .returning(jobs)
             )
             row = made.one_or_none()
-            return None if row is None else await _queued(connection, row)
+            return None if row is None else await queued(connection, row)
 
     async def get(self, job_id: str) -> Job:
         """Raises `JobNotFound`."""
         async with reading(self._engine) as connection:
-            found = await connection.execute(_without_params().where(jobs.c.id == job_id))
+            found = await connection.execute(without_params().where(jobs.c.id == job_id))
             row = found.one_or_none()
         if row is None:
             raise JobNotFound(f"There is no job {job_id}.")
@@ -74,12 +79,12 @@ class PostgresJobs:
         """
         now = self._clock()
         async with transaction(self._engine) as connection:
-            row = await _locked(connection, job_id)
+            row = await locked(connection, job_id)
             if row is None or row.status in ENDED:
                 return None
             if row.begun >= MOST_BEGUN:
                 values = {"status": "failed", "error": ENDS_ITS_WORKER, "finished_at": now}
-                await connection.execute(_update(job_id, {**values, "params": {}}))
+                await connection.execute(change(job_id, values | forgotten(row.kind)))
                 return None
             token = uuid4()
             values = {
@@ -88,7 +93,7 @@ class PostgresJobs:
                 "begun": row.begun + 1,
                 "started_at": row.started_at or now,
             }
-            begun = (await connection.execute(_update(job_id, values))).one()
+            begun = (await connection.execute(change(job_id, values))).one()
             return Begun(job=to_job(begun), params=begun.params, token=token)
 
     async def report(
@@ -111,9 +116,9 @@ class PostgresJobs:
             await connection.execute(statement.values(begun=func.greatest(jobs.c.begun - 1, 0)))
 
     async def fail(self, begun: Begun, error: str) -> None:
-        """End a job badly; what was asked is forgotten. Raises `GivenUp`."""
-        values = {"status": "failed", "error": error, "finished_at": self._clock(), "params": {}}
-        await self._write(begun, values)
+        """End a job badly. Raises `GivenUp`."""
+        values = {"status": "failed", "error": error, "finished_at": self._clock()}
+        await self._write(begun, values | forgotten(begun.job.kind))
 
     async def finish(
         self,
@@ -157,7 +162,7 @@ class PostgresJobs:
 
     async def results(self, before: datetime | None = None) -> list[Job]:
         """Jobs whose result is kept, of those that ended before `before` (None: of all)."""
-        statement = _without_params().where(jobs.c.result.is_not(None)).order_by(jobs.c.id)
+        statement = without_params().where(jobs.c.result.is_not(None)).order_by(jobs.c.id)
         if before is not None:
             statement = statement.where(jobs.c.finished_at < before)
         async with reading(self._engine) as connection:
@@ -166,13 +171,13 @@ class PostgresJobs:
     async def drop_result(self, job_id: str) -> None:
         """Record that a job's result is kept no more."""
         async with transaction(self._engine) as connection:
-            await connection.execute(_update(job_id, {"result": None}))
+            await connection.execute(change(job_id, {"result": None}))
 
     @asynccontextmanager
     async def nobody_makes(self, job_id: str) -> AsyncIterator[bool]:
         """Whether a job neither runs nor has a result; it is not begun before the block ends."""
         async with transaction(self._engine) as connection:
-            row = await _locked(connection, job_id)
+            row = await locked(connection, job_id)
             yield row is None or (row.status != "running" and row.result is None)
 
     async def prune(self, before: datetime, upkeep_before: datetime | None = None) -> int:
@@ -181,11 +186,9 @@ class PostgresJobs:
         Upkeep that ended well is forgotten if it did before `upkeep_before`, but for the last of
         each kind.
         """
-        last = select(jobs.c.kind, func.max(jobs.c.finished_at)).where(_UPKEEP_DONE)
-        is_last = tuple_(jobs.c.kind, jobs.c.finished_at).in_(last.group_by(jobs.c.kind))
-        ended = and_(jobs.c.finished_at < before, jobs.c.result.is_(None), not_(_UPKEEP_DONE))
-        done = and_(jobs.c.finished_at < (upkeep_before or before), _UPKEEP_DONE)
-        statement = delete(jobs).where(or_(ended, and_(done, not_(is_last))))
+        ended = and_(jobs.c.finished_at < before, jobs.c.result.is_(None), not_(UPKEEP_DONE))
+        done = and_(jobs.c.finished_at < (upkeep_before or before), UPKEEP_DONE)
+        statement = delete(jobs).where(or_(ended, and_(done, not_(LAST_DONE))))
         async with transaction(self._engine) as connection:
             return (await connection.execute(statement)).rowcount
 
@@ -204,7 +207,7 @@ async def ask(
     """As `PostgresJobs.ask`, in the caller's transaction."""
     row = _new(kind, asked_by, params, now)
     made = (await connection.execute(insert(jobs).values(row).returning(jobs))).one()
-    return await _queued(connection, made)
+    return await queued(connection, made)
 
 
 def _new(kind: JobKind, asked_by: str, params: Mapping[str, Any], now: datetime) -> dict[str, Any]:
@@ -218,7 +221,7 @@ def _new(kind: JobKind, asked_by: str, params: Mapping[str, Any], now: datetime)
     }
 
 
-async def _queued(connection: AsyncConnection, row: Row[Any]) -> Job:
+async def queued(connection: AsyncConnection, row: Row[Any]) -> Job:
     """The job of a row, which has its place in the queue now."""
     # Batches take a machine, so that they take turns; an erasure that waits for a store holds
     # nobody up.
@@ -227,31 +230,38 @@ async def _queued(connection: AsyncConnection, row: Row[Any]) -> Job:
     return to_job(row)
 
 
+def forgotten(kind: JobKind) -> dict[str, Any]:
+    """What a job that ends badly is to forget: whom an erasure was of. Others can be retried."""
+    return {"params": {}} if kind == "erasure" else {}
+
+
 def to_job(row: Row[Any]) -> Job:
     """The job of a row; columns that are only the store's own are left out."""
     return msgspec.convert({name: getattr(row, name) for name in Job.__struct_fields__}, Job)
 
 
-def _without_params() -> Any:  # noqa: ANN401 - a Select of these columns
+def without_params() -> Any:  # noqa: ANN401 - a Select of these columns
     """What was asked may be long, and is read by who does it only."""
     return select(*(jobs.c[name] for name in Job.__struct_fields__))
 
 
-async def _locked(connection: AsyncConnection, job_id: str) -> Any:  # noqa: ANN401 - a Row or None
-    columns = (jobs.c.status, jobs.c.attempt, jobs.c.begun, jobs.c.started_at, jobs.c.result)
-    statement = select(*columns)
+async def locked(connection: AsyncConnection, job_id: str) -> Any:  # noqa: ANN401 - a Row or None
+    """What decides of a job, held until the transaction ends."""
+    names = ("kind", "status", "attempt", "begun", "started_at", "result")
+    statement = select(*(jobs.c[name] for name in names))
     found = await connection.execute(statement.where(jobs.c.id == job_id).with_for_update())
     return found.one_or_none()
 
 
-def _update(job_id: str, values: dict[str, Any]) -> Any:  # noqa: ANN401 - an Update of the row
+def change(job_id: str, values: dict[str, Any]) -> Any:  # noqa: ANN401 - an Update of the row
+    """Writes columns of a job and gives the row."""
     return update(jobs).where(jobs.c.id == job_id).values(values).returning(jobs)
 
 
 async def write(connection: AsyncConnection, begun: Begun, values: dict[str, Any]) -> None:
     """Write columns of an attempt that is the newest one. Raises `GivenUp`."""
-    row = await _locked(connection, begun.job.id)
+    row = await locked(connection, begun.job.id)
     if row is None:
         raise JobNotFound(f"There is no job {begun.job.id}.")
     check_attempt(begun.job.id, row.status, same_attempt=row.attempt == begun.token)
-    await connection.execute(_update(begun.job.id, values))
+    await connection.execute(change(begun.job.id, values))

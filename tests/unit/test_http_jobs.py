@@ -100,6 +100,14 @@ def test_a_service_sees_its_own_jobs_and_who_runs_the_service_sees_all(
         assert client.get(path, headers=headers).status_code == 200
 
 
+async def test_upkeep_is_for_those_who_run_the_service_whatever_a_service_is_called(
+    world: World, client: TestClient[Litestar]
+) -> None:
+    path = f"/jobs/{(await world.job_store.ask('sweep', 'shop', {})).id}"
+    problem(client.get(path, headers=SHOP), 404, "job_not_found")
+    assert client.get(path, headers=ADMIN).json()["kind"] == "sweep"
+
+
 def test_a_result_is_streamed_or_followed_when_it_is_there(
     world: World, client: TestClient[Litestar]
 ) -> None:

@@ -30,6 +30,7 @@ COMMANDS = {
     "import": ("upnext.cli.imports:import_", "Import videos and their history."),
     "train": ("upnext.cli.train:train", "Fit a model and publish it."),
     "embeddings": ("upnext.cli.train:embeddings", "Bring text vectors up to date."),
+    "jobs": ("upnext.cli.jobs:jobs", "List, show, run, cancel and retry jobs."),
     "models": ("upnext.cli.models:models", "List, show, promote and roll back models."),
     "recommend": ("upnext.cli.recommend:recommend", "Show a user's list."),
     "similar": ("upnext.cli.recommend:similar", "Show videos similar to one."),
