@@ -35,4 +35,5 @@ def user_vectors(
         vector = encoder.encode(items[histories.rows[newest]], histories.weights[newest])
         if vector is not None:
             made[at], has[at] = vector, True
-    return made[has], np.flatnonzero(has)
+    # A copy of millions of vectors would be as large again, and nearly all users have one.
+    return made if has.all() else made[has], np.flatnonzero(has)

@@ -62,6 +62,7 @@ def fit(
     user_penalties = penalties(by_user.counts, videos, config).to(device)
     video_penalties = penalties(by_video.counts, len(histories.users), config).to(device)
     watched = torch.from_numpy(by_video.counts > 0).to(device)
+    del by_user, by_video  # the blocks have what they hold
 
     items = _start(videos, config.factors, seed).to(device)
     prior = None
@@ -71,6 +72,7 @@ def fit(
         users = solve_rows(user_blocks, items, user_penalties, config.unobserved)
         drawn_to = None if prior is None else prior.mapped
         items = solve_rows(video_blocks, users, video_penalties, config.unobserved, drawn_to)
+        del users  # before the next are made
         elsewhere = torch.zeros_like(items) if prior is None else prior.fit(items)
         items = torch.where(watched[:, None], items, elsewhere)
         done = iteration + 1

@@ -35,14 +35,17 @@ def solve_rows(
     spread = unobserved * values.clamp(min=0).float()
     turn = basis.float()
     turned = fixed @ turn
-    scale = penalties[:, None] / (spread + penalties[:, None])
-    solved = torch.zeros_like(scale) if prior is None else scale * (prior @ turn)
+    solved = torch.zeros(len(penalties), fixed.shape[1], device=fixed.device)
+    if prior is not None:  # m x d numbers again, of which users have none
+        scale = penalties[:, None] / (spread + penalties[:, None])
+        solved += scale * (prior @ turn)
     for block in blocks:
         diagonal = spread + penalties[block.rows, None]
         solve = _in_entries if block.columns.shape[1] <= fixed.shape[1] else _in_factors
         solved[block.rows] += solve(block, turned, diagonal, solved[block.rows])
-    back: torch.Tensor = solved @ turn.T
-    return back
+    for part in torch.split(solved, max(1, CELLS // fixed.shape[1])):  # one more copy is large
+        part.copy_(part @ turn.T)
+    return solved
 
 
 def _in_entries(
