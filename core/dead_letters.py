@@ -4,7 +4,7 @@ import base64
 import re
 from datetime import datetime
 from hashlib import blake2b
-from typing import Final
+from typing import Final, Literal
 from uuid import UUID
 
 import msgspec
@@ -56,10 +56,10 @@ def announced(refused: Refused) -> DeadLetter:
     payload = message.payload[:MOST_ANNOUNCED]
     if len(payload) < len(message.payload):
         reason = f"{reason} (here are {len(payload):,} of {len(message.payload):,} bytes)"
-    text = _text(payload)
+    text, encoding = text_of(payload)
     return DeadLetter(
-        event=base64.b64encode(payload).decode() if text is None else text,
-        encoding="base64" if text is None else "utf-8",
+        event=text,
+        encoding=encoding,
         subject=message.subject,
         reason=reason,
         attempts=message.deliveries,
@@ -72,13 +72,15 @@ def payload_of(letter: DeadLetter) -> bytes:
     return base64.b64decode(event) if letter.encoding == "base64" else event
 
 
-def _text(payload: bytes) -> str | None:
-    """As text, where a database and a reader can take it as such."""
+def text_of(payload: bytes) -> tuple[str, Literal["utf-8", "base64"]]:
+    """As text where a database and a reader can take it as such, else as base64, and which."""
     try:
         text = payload.decode()
     except UnicodeDecodeError:
-        return None
-    return None if _UNPRINTABLE.search(text) else text
+        text = "\x00"
+    if _UNPRINTABLE.search(text):
+        return base64.b64encode(payload).decode(), "base64"
+    return text, "utf-8"
 
 
 class _Owned(msgspec.Struct):
