@@ -15,7 +15,8 @@ import msgspec
 from rich.table import Table
 
 from bench.copying import BARE, copied, make_bare
-from bench.events_stores import History, filled_stores, publish
+from bench.events_sender import publish
+from bench.events_stores import History, filled_stores
 from bench.events_taker import take
 from bench.made_up_events import Traffic, interactions, watches
 from core.clock import utc_now

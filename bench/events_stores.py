@@ -1,27 +1,28 @@
-"""The servers that events need, with a history in them, and events on the bus."""
+"""The servers that events need, with a history in them, and workers that consume."""
 
 import asyncio
+import secrets
+import signal
+import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import AsyncExitStack, contextmanager
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import msgspec
 
 from bench.filled import fill
-from bench.made_up_events import SUBJECT
 from core.errors import SetupError
-from core.settings import Settings, load
+from core.settings import Settings, child_environment, load
 from storage import bus
-from storage.bus.nats_link import Link
 from storage.embedded.stack import EmbeddedStack
 from storage.postgres import migrate
 from storage.postgres.engine import pool
 
-BURST = 1000
-STORED_SECONDS = 60
+STOP_SECONDS = 10
+NOWHERE = "http://127.0.0.1:1"
 
 
 class History(msgspec.Struct, frozen=True, kw_only=True):
@@ -46,6 +47,9 @@ def filled_stores(history: History, home: Path | None) -> Iterator[Settings]:
                     "postgres_url": found.postgres_url or "",
                     "redis_url": found.redis_url or "",
                     "bus_url": found.bus_url or "",
+                    "milvus_uri": NOWHERE,
+                    "artifacts_url": folder.absolute().as_uri(),
+                    "jwt_secret": secrets.token_hex(),
                     "log_level": "warning",
                 }
             )
@@ -72,24 +76,19 @@ async def _fill(settings: Settings, history: History) -> None:
         await fill(engine, rows=history.rows, users=history.users, videos=history.videos)
 
 
-async def publish(settings: Settings, payloads: Sequence[bytes]) -> None:
-    """Put events on the bus as fast as it takes them, and see that it has them all.
-
-    Raises:
-        SetupError: some did not arrive.
-    """
-    async with AsyncExitStack() as open_:
-        source, link = bus.events(settings.bus_url or ""), Link(settings.bus_url or "")
-        open_.push_async_callback(source.close)
-        open_.push_async_callback(link.close)
-        client = await open_.enter_async_context(link.connected())
-        wanted = await source.waiting() + len(payloads)
-        for start in range(0, len(payloads), BURST):
-            for payload in payloads[start : start + BURST]:
-                await client.publish(SUBJECT, payload)
-            await client.flush()
-        deadline = time.monotonic() + STORED_SECONDS
-        while await source.waiting() < wanted:
-            if time.monotonic() > deadline:
-                raise SetupError("The bus did not keep all events: is its disk full?")
-            await asyncio.sleep(0.1)
+@contextmanager
+def working(settings: Settings, count: int) -> Iterator[None]:
+    """So many `upnext worker` processes that consume events, until the block ends."""
+    command = [sys.executable, "-m", "upnext", "worker", "--queues", "events"]
+    environment = child_environment(settings)
+    workers = [
+        subprocess.Popen(command, stdout=sys.stderr, env=environment)  # noqa: S603 - our own
+        for _ in range(count)
+    ]
+    try:
+        yield
+    finally:
+        for worker in workers:
+            worker.send_signal(signal.SIGTERM)
+        for worker in workers:
+            worker.wait(STOP_SECONDS)

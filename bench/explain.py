@@ -13,6 +13,7 @@ from uuid import UUID
 from sqlalchemy import TextClause, text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from bench.filled import fill, vacuum
 from core.clock import utc_now
 from core.settings import load
 from storage.embedded.stack import EmbeddedStack
@@ -22,28 +23,6 @@ from storage.postgres.engine import pool, transaction
 INTERACTIONS, USERS, VIDEOS = 1_000_000, 50_000, 20_000
 
 FILL = (
-    # Users are equally busy; a video's share falls with its number, as it does in real life.
-    f"""
-    INSERT INTO interactions (
-        event_key, user_id, video_id, kind, occurred_at, weight, recommendation_id
-    )
-    SELECT CAST(md5('e' || n) AS uuid), 'u' || (CAST(n AS bigint) * 7919 % {USERS}),
-        'v' || floor({VIDEOS} * power(random(), 3)), 'watch',
-        timestamptz '2025-01-01' + n * interval '30 seconds', 0.05 + 0.95 * random(),
-        CASE WHEN n % 3 = 0 THEN 'r' || n / 9 END
-    FROM generate_series(1, {INTERACTIONS}) AS n
-    """,  # noqa: S608 (constants)
-    """
-    INSERT INTO users (user_id, revision, last_event_at)
-    SELECT user_id, count(*), max(occurred_at) FROM interactions GROUP BY user_id
-    """,
-    """
-    INSERT INTO popularity (video_id, shard, watches, log2_slow, log2_fast, updated_at)
-    SELECT video_id, shard, count(*), max(extract(epoch FROM occurred_at)) / 1209600,
-        max(extract(epoch FROM occurred_at)) / 86400, max(occurred_at)
-    FROM (SELECT *, floor(4 * random()) AS shard FROM interactions) AS sharded
-    GROUP BY video_id, shard
-    """,
     """
     INSERT INTO videos (id, title, description, genres, available, regions, maturity)
     SELECT DISTINCT video_id, 'Title', 'Text', ARRAY['drama'], true, CAST('{}' AS text[]), 0
@@ -112,12 +91,11 @@ async def report(url: str) -> None:
 
 
 async def _report(engine: AsyncEngine) -> None:
+    await fill(engine, rows=INTERACTIONS, users=USERS, videos=VIDEOS, seconds=30)
     for statement in FILL:
         async with transaction(engine) as connection:
             await connection.execute(text(statement))
-    async with engine.connect() as plain:
-        free = await plain.execution_options(isolation_level="AUTOCOMMIT")
-        await free.execute(text("VACUUM ANALYZE"))
+    await vacuum(engine)
     print(HEAD)
     async with engine.connect() as connection:
         for title, query, values in await _queries(connection):

@@ -13,6 +13,7 @@ from ingest.events import Event, interaction_of
 from ingest.weights import PLAIN
 
 SUBJECT = "analytics.video-watched"
+TIMES = 1000
 HEAVY_SHARE = 0.1  # of all events, when there are heavy users
 _EVENT = (
     '{"specversion":"1.0","id":"%s-%d","source":"player","type":"VideoWatched","time":"%s",'
@@ -36,9 +37,15 @@ class Traffic(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def watches(
-    traffic: Traffic, count: int, now: datetime, *, name: str, seed: int = 0
+    traffic: Traffic,
+    count: int,
+    now: datetime,
+    *,
+    name: str,
+    seed: int = 0,
+    spread: timedelta = timedelta(hours=1),
 ) -> Sequence[bytes]:
-    """`count` CloudEvents of the last hour; `name` keeps their ids apart from those of others."""
+    """`count` CloudEvents of the time `spread` before `now`; `name` sets their ids apart."""
     rng = np.random.default_rng(seed)
     users = rng.integers(traffic.users, size=count)
     if traffic.heavy:
@@ -52,13 +59,13 @@ def watches(
     numbers = np.arange(count)
     again = np.flatnonzero(rng.random(count) < traffic.repeats)
     numbers[again] = (again * rng.random(len(again))).astype(int)  # any that came before
-    times = [(now - timedelta(seconds=ago)).isoformat() for ago in range(3600)]
+    times = [(now - spread * (ago / TIMES)).isoformat() for ago in range(TIMES)]
     columns = (users, videos, watched, lengths)
     rows = zip(numbers.tolist(), *(column[numbers].tolist() for column in columns), strict=True)
     return [
         (
             _EVENT
-            % (name, number, times[place % 3600], user, video, seconds, length, _from(number))
+            % (name, number, times[place % TIMES], user, video, seconds, length, _from(number))
         ).encode()
         for place, (number, user, video, seconds, length) in enumerate(rows)
     ]
