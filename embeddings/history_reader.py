@@ -26,6 +26,8 @@ SNAPSHOT = pa.schema(
         ("weight", pa.float32()),
     ]
 )
+ERASED = "upnext.erased"
+"""Where a snapshot says how many rows erasures took out of it."""
 MICROSECONDS = 1e6
 UNKNOWN = -1
 
@@ -193,6 +195,12 @@ def read_snapshot(snapshot: Path, row_of: Mapping[VideoId, int]) -> Histories:
         for group in range(file.num_row_groups):
             reader.take(file.read_row_group(group))
     return reader.histories()
+
+
+def erased_from(snapshot: Path) -> int:
+    """How many rows erasures have taken out of a snapshot since it was written."""
+    said: dict[bytes, bytes] = pq.read_metadata(snapshot).metadata or {}
+    return int(said.get(ERASED.encode(), b"0"))
 
 
 def _nothing() -> _Rows:

@@ -15,8 +15,16 @@ from hypothesis import strategies as st
 from core.clock import days
 from core.types import Interaction, VideoId
 from embeddings.dataset import Histories
-from embeddings.history_reader import SNAPSHOT, HistoryReader, read_snapshot, table_of
+from embeddings.history_reader import (
+    SNAPSHOT,
+    HistoryReader,
+    erased_from,
+    read_snapshot,
+    table_of,
+)
+from storage.artifacts import DirectoryArtifacts
 from tests.histories import START, watch
+from upnext.jobs.erased_files import drop_from_snapshots
 
 pytestmark = pytest.mark.unit
 
@@ -115,3 +123,17 @@ def test_a_damaged_snapshot_is_not_read_as_a_history(tmp_path: Path) -> None:
     kept.write_bytes(damaged)
     with pytest.raises((OSError, pa.ArrowException)):
         read_snapshot(kept, ROWS)
+
+
+def test_a_snapshot_counts_what_erasures_take_out(tmp_path: Path) -> None:
+    kept, store = tmp_path / "snapshot.parquet", DirectoryArtifacts(tmp_path / "artifacts")
+    with HistoryReader(ROWS, kept) as reader:
+        for user in ("ann", "bob", "eve", "zoe"):
+            reader.take(table_of([watch(f"{user} {at}", user, "a", hours=at) for at in range(3)]))
+    store.put("snapshots/m.parquet", kept)
+    assert erased_from(kept) == 0
+    for users, left in ((["bob"], 9), (["nobody"], 9), (["ann", "zoe"], 3)):
+        assert drop_from_snapshots(store, users) == int(users != ["nobody"])
+        store.fetch("snapshots/m.parquet", kept)
+        assert (pq.read_metadata(kept).num_rows, erased_from(kept)) == (left, 12 - left)
+    assert read_snapshot(kept, ROWS).users == ["eve"]

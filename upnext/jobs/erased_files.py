@@ -10,6 +10,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from core.errors import NotFound
+from embeddings.history_reader import ERASED, erased_from
 from embeddings.ports import ArtifactStore
 from upnext.jobs.keys import RESULTS, SNAPSHOTS
 
@@ -65,15 +66,21 @@ def without_lines(source: Path, target: Path, users: Collection[str]) -> bool:
 
 
 def _without_rows(source: Path, target: Path, users: Collection[str]) -> bool:
-    """See `Rewrite`: Parquet, a row group at a time."""
-    dropped, unwanted = False, pa.array(sorted(users))
-    with pq.ParquetFile(source) as file, pq.ParquetWriter(target, file.schema_arrow) as out:
+    """See `Rewrite`: Parquet, a row group at a time; the file counts what was taken out of it."""
+    dropped, unwanted = 0, pa.array(sorted(users))
+    with (
+        pq.ParquetFile(source) as file,
+        pq.ParquetWriter(
+            target, file.schema_arrow.remove_metadata(), write_page_checksum=True
+        ) as out,
+    ):
         for group in range(file.num_row_groups):
             table = file.read_row_group(group)
             kept = table.filter(pc.invert(pc.is_in(table.column("user_id"), unwanted)))
-            dropped |= kept.num_rows < table.num_rows
+            dropped += table.num_rows - kept.num_rows
             out.write_table(kept)
-    return dropped
+        out.add_key_value_metadata({ERASED: str(erased_from(source) + dropped)})
+    return dropped > 0
 
 
 def _each(store: ArtifactStore, prefix: str, users: Collection[str], rewrite: Rewrite) -> int:
