@@ -37,7 +37,7 @@ _NEWEST = text("SELECT max(occurred_at) FROM interactions WHERE recommendation_i
 class Sample(msgspec.Struct, frozen=True, kw_only=True):
     """At one moment: what was sent, what waits, how old the newest committed event is (ms).
 
-    `dropped` counts users whose lists were dropped, by the news; `lost`: how often some were missed.
+    `dropped`: users whose lists were dropped, by the news; `lost`: how often those broke off.
     """
 
     seconds: float

@@ -17,13 +17,15 @@ TIMES = 1000
 HEAVY_SHARE = 0.1  # of all events, when there are heavy users
 _EVENT = (
     '{"specversion":"1.0","id":"%s-%d","source":"player","type":"VideoWatched","time":"%s",'
-    '"datacontenttype":"application/json","data":{"user_id":"u%d","video_id":"v%d",'
+    '"datacontenttype":"application/json","data":{"user_id":"%s","video_id":"%s",'
     '"watched_seconds":%.1f,"video_seconds":%d%s}}'
 )
 
 
 class Traffic(msgspec.Struct, frozen=True, kw_only=True):
     """Who watches what. Users are equally busy; a video's share falls with its rank (Zipf).
+
+    Their ids are `u` and `v` with numbers of at least `digits` digits.
 
     `repeats` is the share of events that come a second time, `hot` the share that is of one video;
     with `heavy`, a tenth of all events are of the first so many users.
@@ -34,6 +36,7 @@ class Traffic(msgspec.Struct, frozen=True, kw_only=True):
     repeats: float = 0.0
     hot: float = 0.0
     heavy: int = 0
+    digits: int = 1
 
 
 def watches(
@@ -65,10 +68,19 @@ def watches(
     return [
         (
             _EVENT
-            % (name, number, times[place % TIMES], user, video, seconds, length, _from(number))
+            % (
+                *(name, number, times[place % TIMES]),
+                *(f"u{user:0{traffic.digits}}", f"v{video:0{traffic.digits}}"),
+                *(seconds, length, _from(number)),
+            )
         ).encode()
         for place, (number, user, video, seconds, length) in enumerate(rows)
     ]
+
+
+def watch(user: str, video: str, now: datetime, *, name: str) -> bytes:
+    """One CloudEvent: all of a video was watched."""
+    return (_EVENT % (name, 0, now.isoformat(), user, video, 600.0, 600, "")).encode()
 
 
 def interactions(payloads: Sequence[bytes]) -> list[Interaction]:
