@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 from core.types import (
+    Baseline,
     DataSpan,
     Explanation,
     ListType,
@@ -111,15 +112,12 @@ class WatchReceipt(msgspec.Struct, frozen=True, kw_only=True):
     duplicate: bool
 
 
-class Baseline(msgspec.Struct, frozen=True):
-    """The model that this one was measured against."""
-
-    model_id: str
-    metrics: dict[str, float]
-
-
 class ModelBody(msgspec.Struct, frozen=True, kw_only=True):
-    """A model of the registry."""
+    """A model of the registry.
+
+    `baseline` is what it was judged against, by the same watches: the model that was live then,
+    or what was watched most (`model_id` null); null when there was nothing to judge by.
+    """
 
     id: str
     model_type: ModelType
@@ -183,7 +181,7 @@ def model_body(model: Model) -> ModelBody:
         data=model.data,
         params={name: value for name, value in model.params.items() if name != "owner"},
         metrics=model.metrics,
-        baseline=None,
+        baseline=model.baseline,
         artifact_uri=model.artifact_uri,
         error=model.error,
     )

@@ -35,6 +35,7 @@ QUEUED_EXAMPLE: dict[str, Any] = {
     "promoted_at": None,
     "data": {"start": None, "end": None, "interactions": 0, "users": 0, "videos": 0},
     "metrics": {},
+    "baseline": None,
     "artifact_uri": None,
 }
 CANCELLED_EXAMPLE: dict[str, Any] = {

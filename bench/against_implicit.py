@@ -16,7 +16,7 @@ from bench.held_out_ranks import encoded, factors, gains
 from embeddings.als.config import AlsConfig
 from embeddings.als.model import AlsModel
 from embeddings.dataset import Histories
-from embeddings.evaluate import Split
+from embeddings.split import Split
 
 WEIGHTS = (4.0, 16.0, 64.0)  # of a watch beside 1 for none
 REGULARISATIONS = (0.1, 1.0, 10.0, 100.0)

@@ -22,7 +22,7 @@ from embeddings.als.config import AlsConfig
 from embeddings.als.model import AlsModel, fit
 from embeddings.als.rules import defaults_for
 from embeddings.content_model import ContentConfig, fit_map
-from embeddings.evaluate import Split, leave_last_out
+from embeddings.split import Split, leave_last_out
 from embeddings.user_encoder import DecayedMean
 
 SEEDS = (1, 2, 3)

@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from embeddings.encode_users import user_vectors
-from embeddings.evaluate import Split, fair_gains
+from embeddings.evaluate import fair_gains
+from embeddings.split import Split
 from embeddings.user_encoder import UserEncoder
 
 BATCH = 250

@@ -13,8 +13,9 @@ from core.hashing import hash64_many
 from core.types import Filters, UserId, UserState, VideoId, Weights
 from embeddings.als.model import AlsModel
 from embeddings.content_map import ContentMap
-from embeddings.evaluate import TOP, Split
+from embeddings.evaluate import TOP
 from embeddings.items import item_vectors
+from embeddings.split import Split
 from embeddings.text import REVISION
 from embeddings.version import Version
 from retrieval.build import Build

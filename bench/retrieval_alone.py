@@ -10,13 +10,15 @@ import numpy as np
 
 from core.settings import Settings
 from core.types import UserId, VideoId
-from embeddings.dataset import read_catalogue, read_histories
-from embeddings.evaluate import Split, evaluate
+from embeddings.dataset import read_catalogue
+from embeddings.evaluate import evaluate
+from embeddings.history_reader import HistoryReader
+from embeddings.split import Split
 from embeddings.user_encoder import DecayedMean
 from embeddings.version import open_version
 from storage.artifacts import artifact_store
 from storage.postgres.engine import pool
-from storage.postgres.interactions import PostgresInteractions
+from storage.postgres.history_columns import copy_history
 from storage.postgres.videos import PostgresVideos
 
 
@@ -49,9 +51,9 @@ async def _read(settings: Settings, targets: Mapping[str, str]) -> Split:
     async with pool(settings, patient=True) as engine:
         catalogue = await read_catalogue(PostgresVideos(engine).stream())
         row_of = {id_: row for row, id_ in enumerate(catalogue.ids)}
-        pages = PostgresInteractions(engine).stream(None, None)
-        with tempfile.TemporaryDirectory() as folder:
-            histories = await read_histories(pages, row_of, Path(folder) / "snapshot.parquet")
+        reader = HistoryReader(row_of)
+        await copy_history(engine, None, None, reader.take)
+    histories = reader.histories()
     number = {user: at for at, user in enumerate(histories.users)}
     pairs = [
         (number[UserId(user)], row_of[VideoId(video)])

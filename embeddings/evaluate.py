@@ -1,50 +1,29 @@
-"""How well a model finds what users watched last: recall, nDCG and coverage of the top 10."""
+"""How well a model finds what was held out: recall, nDCG and coverage of the top 10."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from embeddings.dataset import Histories
 from embeddings.encode_users import user_vectors
+from embeddings.split import Split
 from embeddings.user_encoder import UserEncoder
 
 TOP = 10
 BATCH_NUMBERS = 5_000_000  # scores held at a time
-MAX_USERS = 8_000
 
 
 @dataclass(frozen=True, slots=True)
-class Split:
-    """Histories less the last watch of some users, and those watches.
+class Found:
+    """What ranking all videos that a user had not watched gives the users of a split.
 
-    `train` has all users · `users` int64 (m,), which of them are judged · `targets` int32 (m,),
-    the item rows held out.
+    `gains` float64 (m, 2), expected recall@10 and nDCG@10 of each user · `has` bool (m,), who has
+    a vector: the others gain nothing · `shown` bool (n,), which videos were in anyone's top 10.
     """
 
-    train: Histories
-    users: NDArray[np.int64]
-    targets: NDArray[np.int32]
-
-
-def leave_last_out(histories: Histories, *, seed: int, most: int = MAX_USERS) -> Split:
-    """Hold out the last watch of users with two videos or more; of at most `most`, by `seed`."""
-    eligible = np.flatnonzero(np.diff(histories.offsets) > 1)
-    if len(eligible) > most:
-        eligible = np.sort(np.random.default_rng(seed).choice(eligible, most, replace=False))
-    held_out = histories.offsets[eligible + 1] - 1
-    kept = np.ones(len(histories.rows), dtype=np.bool_)
-    kept[held_out] = False
-    before = np.concatenate([[0], np.cumsum(kept)])
-    train = replace(
-        histories,
-        offsets=before[histories.offsets].astype(np.int64),
-        rows=histories.rows[kept],
-        weights=histories.weights[kept],
-        times=histories.times[kept],
-        count=histories.count - len(held_out),
-    )
-    return Split(train, eligible, histories.rows[held_out])
+    gains: NDArray[np.float64]
+    has: NDArray[np.bool_]
+    shown: NDArray[np.bool_]
 
 
 def evaluate(
@@ -57,26 +36,76 @@ def evaluate(
     top 10. Videos with the same score share the mean of the gains of their ranks. Empty without
     users.
     """
+    found = find(split, items, encoder, recent)
+    return metrics_of(found, found.has)
+
+
+def find(
+    split: Split,
+    items: NDArray[np.float32],
+    encoder: UserEncoder,
+    recent: int,
+    among: NDArray[np.bool_] | None = None,
+) -> Found:
+    """What a model finds.
+
+    Args:
+        split: its rows are rows of `items`.
+        items: float32 (n, d).
+        encoder: of the same version as `items`.
+        recent: how many of a user's newest watches count.
+        among: which videos are ranked, bool (n,); None: all of them.
+    """
     vectors, has = user_vectors(split.train, items, encoder, recent, split.users)
-    if len(has) == 0:
+    return _ranked(split, has, vectors, items, among)
+
+
+def find_popular(split: Split, videos: int, among: NDArray[np.bool_] | None = None) -> Found:
+    """What is found by ranking for everybody by the number of watches in `split.train`."""
+    watched = split.train.watches(videos).astype(np.float32)[:, np.newaxis]
+    everyone = np.arange(len(split.users))
+    alike = np.ones((len(everyone), 1), dtype=np.float32)
+    return _ranked(split, everyone, alike, watched, among)
+
+
+def metrics_of(
+    found: Found, users: NDArray[np.bool_], among: NDArray[np.bool_] | None = None
+) -> dict[str, float]:
+    """Means over these users, bool (m,), and the share of the ranked videos that was shown.
+
+    Empty without users.
+    """
+    if not users.any():
         return {}
+    recall, ndcg = found.gains[users].mean(axis=0).tolist()
+    shown = found.shown if among is None else found.shown[among]
+    return {"recall@10": recall, "ndcg@10": ndcg, "coverage@10": float(shown.mean())}
+
+
+def _ranked(
+    split: Split,
+    has: NDArray[np.int64],
+    vectors: NDArray[np.float32],
+    items: NDArray[np.float32],
+    among: NDArray[np.bool_] | None,
+) -> Found:
+    """Rank for those of the split's users, int64 (k,), that have these vectors, (k, d)."""
     users, targets = split.users[has], split.targets[has]
     gains = np.zeros((len(users), 2))
     shown = np.zeros(len(items), dtype=np.bool_)
-    step = max(1, BATCH_NUMBERS // len(items))
+    step = max(1, BATCH_NUMBERS // max(1, len(items)))
     for start in range(0, len(users), step):
         batch = slice(start, start + step)
         scores = vectors[batch] @ items.T
+        if among is not None:
+            scores[:, ~among] = -np.inf
         for row, user in zip(scores, users[batch].tolist(), strict=True):
             row[split.train.rows[split.train.of(user)]] = -np.inf
         gains[batch] = fair_gains(scores, targets[batch])
         shown[np.argpartition(-scores, min(TOP, len(items)) - 1, axis=1)[:, :TOP]] = True
-    recall, ndcg = gains.mean(axis=0)
-    return {
-        "recall@10": float(recall),
-        "ndcg@10": float(ndcg),
-        "coverage@10": float(shown.mean()),
-    }
+    every = np.zeros((len(split.users), 2))
+    every[has] = gains
+    return Found(every, np.isin(np.arange(len(split.users)), has), shown)
 
 
 def fair_gains(scores: NDArray[np.float32], targets: NDArray[np.integer]) -> NDArray[np.float64]:
@@ -87,7 +116,7 @@ def fair_gains(scores: NDArray[np.float32], targets: NDArray[np.integer]) -> NDA
     """
     own = scores[np.arange(len(scores)), targets][:, None]
     above = (scores > own).sum(axis=1)
-    ties = (scores == own).sum(axis=1)
+    ties = np.maximum((scores == own).sum(axis=1), 1)  # a score that is no number equals none
     gain = np.concatenate([[0.0], np.cumsum(1 / np.log2(np.arange(TOP) + 2))])
     first, end = np.minimum(above, TOP), np.minimum(above + ties, TOP)
     return np.column_stack([(end - first) / ties, (gain[end] - gain[first]) / ties])

@@ -19,7 +19,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from core.clock import utc_now
 from core.errors import NotFound, SetupError, Unavailable
 from core.settings import Settings, child_environment
-from core.types import Model, UserId
+from core.types import Model, ModelStatus, ModelType, UserId
 from embeddings.manifest import OtherFormat, stored_manifest
 from storage.artifacts import artifact_store
 from storage.embedded.privilege import child_setup
@@ -35,6 +35,9 @@ from upnext.signals import Stop
 
 STEP_STOP_SECONDS = 5.9  # with the servers' time below the 10 s that stopping may take
 POLL_SECONDS = 0.1
+# At first one of texts: it needs no history, and follows a user's first watches closely. Where
+# texts say less than what is popular, one of what users watch together.
+FIRST_TYPES: tuple[ModelType, ...] = ("content", "als")
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,8 +90,39 @@ def fill(settings: Settings, stop: Stop) -> None:
         return
     asyncio.run(_await_runs(settings, stop))
     if _version(inventory(settings)) == _version(there):  # no run under way has become live
-        # At first one of texts: it needs no history, and follows a user's first watches closely.
-        _step(settings, stop, "train", before.model_type if before else "content", "--promote")
+        _train(settings, stop, (before.model_type,) if before else FIRST_TYPES)
+
+
+def _train(settings: Settings, stop: Stop, types: Sequence[ModelType]) -> None:
+    """Make a model live, of the first type that is good enough; without one lists are popular.
+
+    Raises:
+        SetupError: a run failed before any was rejected; its own message is on stderr.
+    """
+    for model_type in types:
+        try:
+            _step(settings, stop, "train", model_type, "--promote")
+        except SetupError:
+            if model_type == types[0] and not _was_rejected(settings, model_type):
+                raise
+            console.print(f"No {model_type} model goes live, for the reason above.")
+        else:
+            return
+    console.print(
+        "Starting without a model: lists are of popular, trending and new videos. When more was "
+        "watched, `upnext train als --promote` makes one."
+    )
+
+
+def _was_rejected(settings: Settings, model_type: ModelType) -> bool:
+    """Whether the newest run of a type ended at the gate."""
+    return asyncio.run(_newest_status(settings, model_type)) == "rejected"
+
+
+async def _newest_status(settings: Settings, model_type: ModelType) -> ModelStatus | None:
+    async with pool(settings, patient=True) as engine:
+        runs = await PostgresModels(engine, utc_now).find(model_type)
+    return runs[0].status if runs else None
 
 
 def _version(there: Inventory) -> str | None:

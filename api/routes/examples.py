@@ -93,7 +93,10 @@ MODEL: dict[str, Any] = {
     },
     "params": {},
     "metrics": {"recall@10": 0.03, "ndcg@10": 0.02, "coverage@10": 0.4},
-    "baseline": None,
+    "baseline": {
+        "model_id": "0b7e9a14",
+        "metrics": {"recall@10": 0.02, "ndcg@10": 0.01, "coverage@10": 0.01},
+    },
     "artifact_uri": "file:///var/lib/upnext/models/content_20260101_000000_9f3a/",
     "error": None,
 }

@@ -106,7 +106,8 @@ async def rollback(services: Given) -> ASGIResponse:
     summary="Train a model",
     description=(
         "A worker trains it; one of a type at a time. This release trains `als` and `content`. "
-        "Too little data ends it as `failed`, with the reason in `error`."
+        "Too little data ends it as `failed`, with the reason in `error`; one that finds less than "
+        "the live model ends as `rejected`, with the numbers in `metrics` and `baseline`."
     ),
     operation_id="train_model",
     tags=["models"],

@@ -79,9 +79,20 @@ def enough_watched(filled: None, settings: Settings) -> None:  # noqa: ARG001  (
 
 
 @pytest.mark.usefixtures("emptied", "enough_watched")
-def test_what_is_rebuilt_is_of_the_type_that_is_live(run: Run) -> None:
+def test_a_worse_model_is_not_made_live_and_what_is_rebuilt_is_of_the_type_that_is(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
     first = run("embeddings", "rebuild")
     assert (first["status"], first["model_type"]) == ("live", "content")
+    assert "UPNEXT_GATE_NDCG" in run("train", "als", "--promote", code=1)
+    rejected, _ = run("models", "list")["models"]
+    assert (rejected["status"], rejected["artifact_uri"]) == ("rejected", None)
+    assert "rejected" in run("models", "promote", rejected["id"], code=1)
+    shown = run("models", "show", rejected["id"])
+    assert shown["baseline"]["model_id"] == first["id"]
+    assert shown["metrics"]["ndcg@10"] < 0.95 * shown["baseline"]["metrics"]["ndcg@10"]
+
+    monkeypatch.setenv("UPNEXT_GATE_NDCG", "0")
     assert run("train", "als", "--promote")["status"] == "live"
     second = run("embeddings", "rebuild")
     assert (second["status"], second["model_type"]) == ("live", "als")

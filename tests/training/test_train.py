@@ -42,12 +42,17 @@ async def test_versions_are_made_go_live_come_back_and_are_swept(
     assert first.metrics["recall@10"] == 1.0  # four of the user's kind are left
     stages = list(dict.fromkeys(progress.stage for progress in heard))
     assert stages == [
-        "reading", "encoding", "fitting", "evaluating", "refitting", "storing", "publishing",
-        "ready",
+        "reading", "encoding", "fitting", "judging", "evaluating", "refitting", "storing",
+        "publishing", "ready",
     ]  # fmt: skip
     store = artifact_store(settings.artifacts_url or "")
     assert first.artifact_uri == f"{store.url}/models/{first.version}/"
     assert store.keys("snapshots/") == [f"snapshots/{first.id}.parquet"]
+    kept = first.params["snapshot"]
+    assert (kept["key"], kept["rows"]) == (f"snapshots/{first.id}.parquet", 72)
+    for stage in stages:
+        shares = [progress.fraction for progress in heard if progress.stage == stage]
+        assert shares == sorted(shares)
     counts = {name: index.count(name) for name in index.collections()}
     assert counts == {f"videos_{first.version}": 30, f"users_{first.version}": 12, CONTENT: 30}
 

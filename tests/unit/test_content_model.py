@@ -5,8 +5,9 @@ from numpy.typing import NDArray
 from core.hashing import hash64_many
 from core.types import VideoId
 from embeddings.content_model import fit_map
-from embeddings.evaluate import evaluate, leave_last_out
+from embeddings.evaluate import evaluate
 from embeddings.items import ItemVectors, item_vectors, normalised
+from embeddings.split import leave_last_out
 from embeddings.user_encoder import DecayedMean
 from tests.unit.test_evaluate import histories
 

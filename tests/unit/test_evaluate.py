@@ -3,7 +3,8 @@ import pytest
 
 from core.types import UserId
 from embeddings.dataset import Histories
-from embeddings.evaluate import evaluate, fair_gains, leave_last_out
+from embeddings.evaluate import evaluate, fair_gains
+from embeddings.split import leave_last_out
 from embeddings.user_encoder import DecayedMean
 
 pytestmark = pytest.mark.unit

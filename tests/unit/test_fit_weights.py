@@ -10,8 +10,8 @@ from core.clock import days
 from core.types import UserId, VideoId, Weights
 from embeddings.content_map import ContentMap
 from embeddings.dataset import Histories
-from embeddings.evaluate import Split, leave_last_out
 from embeddings.items import ItemVectors, item_vectors, normalised
+from embeddings.split import Split, leave_last_out
 from embeddings.user_encoder import DecayedMean
 from embeddings.version import Fitted
 from ranking.fit import EXPLORATION

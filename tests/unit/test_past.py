@@ -8,18 +8,19 @@ import pytest
 from core.clock import EPOCH, days
 from core.types import Interaction, UserId, VideoId
 from embeddings.dataset import Histories
-from embeddings.evaluate import leave_last_out
 from embeddings.items import ItemVectors, item_vectors
+from embeddings.split import leave_last_out, split_at
 from retrieval.build import Build
 from retrieval.snapshot import Snapshot
 from storage.counters import tally
 from tests.catalogues import NOW, random_vectors, video
-from tests.histories import watch
+from tests.histories import START, watch
 from upnext.jobs.past import Ask, Past
 
 pytestmark = pytest.mark.unit
 
 NAMES = [f"v{number}" for number in range(12)]
+SOON = timedelta(milliseconds=1)
 ITEMS: ItemVectors = item_vectors([VideoId(name) for name in NAMES], random_vectors(12))
 IDS = [id_.decode() for id_ in ITEMS.ids.tolist()]
 
@@ -120,6 +121,20 @@ def test_what_others_watch_later_and_what_is_held_out_does_not_count() -> None:
     assert watched.sum() == 1
     assert watched[snapshot.rows([VideoId("v0")])[0]] == 1
     assert later.popularity.counters["watches"].sum() == len(late)  # 1 of u0, all but one of u1
+
+
+def test_after_a_cut_everybody_is_met_at_the_cut() -> None:
+    whole = histories(drawn())
+    split = split_at(whole, days(START + timedelta(hours=1_000)), seed=0)
+    past = Past(facts(), split, ITEMS, recent=50)
+    moments = list(past.moments(np.arange(len(split.users))))
+    asks = [ask for _, asks in moments for ask in asks]
+    assert [ask.state.user_id for ask in asks] == [split.train.users[user] for user in split.users]
+    assert [ask.target for ask in asks] == [IDS[row] for row in split.targets]
+    assert all(abs(ask.now - START - timedelta(hours=1_000)) < SOON for ask in asks)
+    assert all(ask.state.recent[0].occurred_at < ask.now for ask in asks)
+    for snapshot, _ in moments:
+        assert snapshot.popularity.counters["watches"].sum() == len(split.train.rows)
 
 
 def test_the_catalogue_is_that_of_the_facts() -> None:

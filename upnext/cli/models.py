@@ -1,7 +1,7 @@
 """`upnext models`."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import click
 import msgspec
@@ -17,6 +17,7 @@ from upnext.cli.context import stores
 from upnext.jobs.promote import promote as make_live
 from upnext.jobs.promote import rollback as go_back
 
+JUDGED = ("recall@10", "ndcg@10", "coverage@10")
 JSON = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 
 
@@ -94,21 +95,49 @@ def cancel(model_id: str, *, as_json: bool) -> None:
 
 
 def table_of(found: Sequence[Model]) -> Table:
-    """Models, a row each."""
+    """Models, a row each; behind a metric that of what the model was judged against."""
     table = Table()
     table.add_column("id", no_wrap=True)  # to be pasted into the next command
-    for name in ("version", "status", "interactions", "ndcg@10"):
+    for name in ("version", "status", "interactions", *JUDGED):
         table.add_column(name)
     for model in found:
-        metric = f"{model.metrics['ndcg@10']:.4f}" if "ndcg@10" in model.metrics else "-"
-        table.add_row(model.id, model.version, model.status, f"{model.data.interactions:,}", metric)
+        watches = f"{model.data.interactions:,}"
+        judged = (_side_by_side(model, name) for name in JUDGED)
+        table.add_row(model.id, model.version, model.status, watches, *judged)
     return table
+
+
+def _side_by_side(model: Model, metric: str) -> str:
+    """`0.0812 (0.0795)`: the model's, and that of what it was judged against."""
+    own, other = (_number(metrics, metric) for metrics in (model.metrics, _baseline(model)))
+    return own if other == "-" else f"{own} ({other})"
+
+
+def _baseline(model: Model) -> Mapping[str, float]:
+    return {} if model.baseline is None else model.baseline.metrics
+
+
+def _number(metrics: Mapping[str, float], name: str) -> str:
+    return f"{metrics[name]:.4f}" if name in metrics else "-"
+
+
+def _metrics(model: Model) -> str:
+    """A line for each metric; with a baseline its numbers are beside, and whose they are."""
+    lines = [f"{name}: {_side_by_side(model, name)}" for name in model.metrics]
+    if model.baseline is not None:
+        against = model.baseline.model_id or "the most watched"
+        lines.append(f"in brackets: {against}, by the same watches")
+    return "\n".join(lines) or "-"
 
 
 def _details(model: Model) -> Table:
     table = Table(show_header=False)
     for name, value in msgspec.to_builtins(model).items():
-        if isinstance(value, dict):
+        if name == "baseline":
+            continue
+        if name == "metrics":
+            shown = _metrics(model)
+        elif isinstance(value, dict):
             shown = "\n".join(f"{key}: {inner}" for key, inner in value.items())
         else:
             shown = "-" if value is None else str(value)

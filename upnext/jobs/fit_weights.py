@@ -14,8 +14,9 @@ from api.moment import Moment
 from api.page_search import PageSearch
 from api.remembering import of_a_moment
 from core.types import RankingConfig, VideoId, Weights
-from embeddings.evaluate import TOP, Split, evaluate
+from embeddings.evaluate import TOP, evaluate
 from embeddings.items import ItemVectors
+from embeddings.split import Split
 from embeddings.version import Fitted, Version
 from ranking.blend import blend
 from ranking.features import Features, features_of

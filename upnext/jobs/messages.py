@@ -6,7 +6,7 @@ from uuid import UUID
 
 import msgspec
 
-from core.types import DataSpan, ModelStatus, ModelType, Progress
+from core.types import Baseline, DataSpan, ModelStatus, ModelType, Progress
 
 
 class Request(msgspec.Struct, frozen=True, kw_only=True):
@@ -31,13 +31,26 @@ class Report(msgspec.Struct, frozen=True, tag="report"):
 class Outcome(msgspec.Struct, frozen=True, tag="outcome"):
     """The run has ended well; its version is stored and published.
 
-    `params` are the hyper-parameters, some of which follow from the data.
+    `params` are the hyper-parameters, some of which follow from the data · `verdict` is the gate's
+    sentence · `baseline` is None when there was nothing to judge by.
     """
 
     data: DataSpan
     params: dict[str, Any]
     metrics: dict[str, float]
+    baseline: Baseline | None
+    verdict: str
     artifact_uri: str
+
+
+class Rejected(msgspec.Struct, frozen=True, tag="rejected"):
+    """The run has ended at the gate: nothing was stored, `verdict` says why and what to do."""
+
+    data: DataSpan
+    params: dict[str, Any]
+    metrics: dict[str, float]
+    baseline: Baseline | None
+    verdict: str
 
 
 class Failure(msgspec.Struct, frozen=True, tag="failure"):
@@ -46,4 +59,4 @@ class Failure(msgspec.Struct, frozen=True, tag="failure"):
     error: str
 
 
-Message = Report | Outcome | Failure
+Message = Report | Outcome | Rejected | Failure

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from core.clock import EPOCH
 from core.types import PopularityRow, UserState, VideoId, Watch
 from embeddings.dataset import Histories
-from embeddings.evaluate import Split
 from embeddings.items import ItemVectors
+from embeddings.split import Split
 from retrieval.build import with_counters
 from retrieval.snapshot import Snapshot
 from storage.counters import FAST_HALF_LIFE_DAYS, SLOW_HALF_LIFE_DAYS
@@ -21,7 +21,7 @@ MOMENTS = 24  # states of the popularity counters; each has to be sorted anew
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """A user just after their last watch that is not held out, and what they watched next."""
+    """A user just before a held-out watch, as far as is known, and what they watched then."""
 
     state: UserState
     now: datetime
@@ -49,20 +49,25 @@ class Past:
     def moments(self, judged: NDArray[np.int64]) -> Iterator[tuple[Snapshot, list[Ask]]]:
         """Some of the split's users at a time, by time, and the catalogue as it was before them.
 
+        A user's moment is the split's cut, or where it has none the user's last watch in `train`.
+
         Args:
             judged: which of `split.users`, int64 (n,), each with a history.
         """
         train = self._split.train
         last = train.times[train.offsets[self._split.users[judged] + 1] - 1]
+        if self._split.cut is not None:
+            last = np.full_like(last, self._split.cut)
         in_time = np.argsort(last, kind="stable")
         counted = _Counted(train, self._ids, self._facts)
         size = max(1, -(-len(in_time) // MOMENTS))
         for start in range(0, len(in_time), size):
             part = in_time[start : start + size]
             snapshot = counted.until(float(last[part[0]]))
-            yield snapshot, [self._ask(at) for at in judged[part].tolist()]
+            asked = zip(judged[part].tolist(), last[part].tolist(), strict=True)
+            yield snapshot, [self._ask(at, _moment(day)) for at, day in asked]
 
-    def _ask(self, at: int) -> Ask:
+    def _ask(self, at: int, now: datetime) -> Ask:
         split, train = self._split, self._split.train
         user = int(split.users[at])
         own = train.of(user)
@@ -79,7 +84,7 @@ class Past:
         )
         watched = np.sort(self._hashes[rows])
         state = UserState(train.users[user], 0, recent, watched)
-        return Ask(state, recent[0].occurred_at, self._ids[int(split.targets[at])])
+        return Ask(state, now, self._ids[int(split.targets[at])])
 
 
 class _Counted:

@@ -27,6 +27,20 @@ async def promote_first(settings: Settings, model: Model) -> Model:
     return model if live is not None else await promote(settings, model.id)
 
 
+async def promote_passed(settings: Settings, model: Model) -> Model:
+    """What becomes of a `ready` model that nobody asked to be made live.
+
+    It goes live where `UPNEXT_PROMOTE` says so; else as `promote_first`.
+
+    Raises:
+        Conflict: somebody has decided otherwise meanwhile.
+        Unavailable: it is still ready.
+    """
+    if settings.promote == "passed":
+        return await promote(settings, model.id)
+    return await promote_first(settings, model)
+
+
 async def live_model(settings: Settings) -> Model | None:
     """The live model, None before the first promotion. Raises `Unavailable`."""
     async with pool(settings) as engine:

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -10,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.errors import InvalidInput
-from core.types import ModelType, Weights
+from core.types import Model, ModelType, Weights
 from embeddings.als.config import AlsConfig
 from embeddings.als.rules import defaults_for
 from embeddings.content_map import ContentMap
@@ -41,6 +42,11 @@ class Recipe(Protocol):
         """Weights of the blend where too little is known to fit them."""
         ...
 
+    @property
+    def seed(self) -> int:
+        """Of what is drawn at random."""
+        ...
+
     def fit(self, histories: Histories, on_progress: OnProgress) -> Fitted:
         """The model of these histories; equal histories give equal models."""
         ...
@@ -53,6 +59,7 @@ class Content:
     catalogue: Catalogue
     content: NDArray[np.float32]
     config: ContentConfig
+    seed: int = 0  # nothing is drawn
 
     @property
     def params(self) -> dict[str, Any]:
@@ -141,3 +148,26 @@ def recipe_of(model_type: ModelType, data: Data, content: NDArray[np.float32], s
         config = defaults_for(data.histories, len(data.catalogue.ids))
         return Als(data.catalogue, content, config, seed)
     raise InvalidInput(f"Models of type {model_type} cannot be trained.")
+
+
+def recipe_again(model: Model, data: Data, content: NDArray[np.float32], seed: int) -> Recipe:
+    """The recipe that a model of the registry was made by, for other data.
+
+    One whose hyper-parameters the registry does not have gets those that its type takes from this
+    data. `seed` is for one that had none.
+
+    Raises:
+        InvalidInput: there is too little data for it, or no such type can be trained.
+    """
+    seed = int(model.params.get("seed", seed))
+    with suppress(msgspec.ValidationError):  # another release made it
+        if model.model_type == "content":
+            return Content(data.catalogue, content, msgspec.convert(model.params, ContentConfig))
+        if model.model_type == "als":
+            return Als(data.catalogue, content, msgspec.convert(model.params, AlsConfig), seed)
+    return recipe_of(model.model_type, data, content, seed)
+
+
+def same(one: Recipe, other: Recipe) -> bool:
+    """Whether two recipes for the same data give the same model."""
+    return type(one) is type(other) and one.params == other.params and one.seed == other.seed

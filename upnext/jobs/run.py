@@ -10,9 +10,8 @@ from numpy.typing import NDArray
 
 from core.clock import utc_now
 from core.settings import Settings
-from core.types import ModelStatus, Progress
+from core.types import Model, ModelStatus, Progress
 from embeddings.encode_users import user_vectors
-from embeddings.evaluate import evaluate, leave_last_out
 from embeddings.ports import ArtifactStore
 from embeddings.text import REVISION
 from embeddings.version import Fitted, write_version
@@ -20,25 +19,25 @@ from storage.artifacts import artifact_store
 from storage.milvus_writer import MilvusWriter
 from storage.postgres.engine import pool
 from storage.postgres.models import PostgresModels
-from upnext.jobs.fit_weights import fit_weights
+from upnext.jobs.judge import Judge, Tell
 from upnext.jobs.kept_out import without_erased
-from upnext.jobs.messages import Outcome, Report, Request
+from upnext.jobs.messages import Outcome, Rejected, Report, Request
 from upnext.jobs.params import SEED
 from upnext.jobs.publish import Publication, Rows, publish
 from upnext.jobs.publisher import publisher
 from upnext.jobs.reading import Data, read
-from upnext.jobs.recipes import Recipe, recipe_of
+from upnext.jobs.recipes import recipe_of
 from upnext.jobs.texts import encoded
 
-Tell = Callable[[ModelStatus, str, float, str], None]
 
-
-def run(settings: Settings, request: Request, report: Callable[[Report], None]) -> Outcome:
+def run(
+    settings: Settings, request: Request, report: Callable[[Report], None]
+) -> Outcome | Rejected:
     """Make the version of `request`, from the truth to a published version.
 
     It is judged by a fit that has not seen what it is asked for; what is published was fitted on
-    everything, with the same hyper-parameters and the weights found meanwhile. Blocking, for a
-    process of its own.
+    everything, with the same hyper-parameters and the weights found meanwhile. One that is rejected
+    is neither stored nor published. Blocking, for a process of its own.
 
     Raises:
         InvalidInput: there is too little data; the message says what to bring.
@@ -54,14 +53,18 @@ def run(settings: Settings, request: Request, report: Callable[[Report], None]) 
     data = asyncio.run(read(settings, request, store, lambda *at: tell("training", "reading", *at)))
     content = _content(store, data, tell)
     recipe = recipe_of(request.model_type, data, content, SEED)
-    judged = _judge(recipe, data, settings.state_recent, tell)
+    judged = Judge(settings, data, content, asyncio.run(_live(settings)), tell).judge(recipe)
+    params = recipe.params | data.pinned()
+    metrics, baseline, said = judged.fitted.metrics, judged.baseline, judged.verdict.reason
+    if not judged.verdict.passed:
+        return Rejected(data.span(), params, metrics, baseline, said)
     fitted = recipe.fit(data.histories, lambda *at: tell("evaluating", "refitting", *at))
-    fitted = replace(fitted, weights=judged.weights, metrics=judged.metrics)
+    fitted = replace(fitted, weights=judged.fitted.weights, metrics=metrics)
     tell("publishing", "storing", 0.0, "storing the version")
     uri = store_version(settings, request, store, fitted)
     made = _publication(request.version, fitted, data, settings.state_recent)
     _publish(settings, request, made, tell)
-    return Outcome(data.span(), recipe.params | data.pinned(), fitted.metrics, uri)
+    return Outcome(data.span(), params, metrics, baseline, said, uri)
 
 
 def store_version(
@@ -97,17 +100,9 @@ def _content(store: ArtifactStore, data: Data, tell: Tell) -> NDArray[np.float32
     return texts.vectors
 
 
-def _judge(recipe: Recipe, data: Data, recent: int, tell: Tell) -> Fitted:
-    """A fit without users' last watches, with the metrics and the weights that these give it."""
-    split = leave_last_out(data.histories, seed=SEED)
-    judged = recipe.fit(split.train, lambda *at: tell("training", "fitting", *at))
-    tell("evaluating", "evaluating", 0.0, "ranking for users whose last watch was held out")
-    metrics = evaluate(split, judged.items.vectors, judged.encoder, recent)
-    tell("evaluating", "evaluating", 0.2, "weighing what lists are ordered by")
-    weights, of_lists = fit_weights(
-        data.facts, split, judged, recipe.weights, recent=recent, seed=SEED
-    )
-    return replace(judged, metrics=metrics | of_lists, weights=weights)
+async def _live(settings: Settings) -> Model | None:
+    async with pool(settings, patient=True) as engine:
+        return await PostgresModels(engine, utc_now).live()
 
 
 def _publication(version: str, fitted: Fitted, data: Data, recent: int) -> Publication:

@@ -22,10 +22,10 @@ from core.types import Model, ModelStatus, ModelType, Progress
 from storage.model_status import STEPS, unblamed
 from storage.postgres.engine import pool
 from storage.postgres.models import PostgresModels
-from upnext.jobs.messages import Failure, Message, Outcome, Report, Request
+from upnext.jobs.messages import Failure, Message, Outcome, Rejected, Report, Request
 from upnext.jobs.params import owner_has_ended, params
 from upnext.jobs.preflight import preflight
-from upnext.jobs.promote import promote_first
+from upnext.jobs.promote import promote_passed
 from upnext.jobs.watched_child import MemoryWatch, memory_bound
 
 HEARTBEAT_SECONDS = 1.0  # and so soon a run that is cancelled hears of it
@@ -56,7 +56,7 @@ async def train(
     """Make a model from interactions with start <= occurred_at < end.
 
     Returns:
-        The model, `ready`, or `failed` or `cancelled` with its reason in `error`.
+        The model, `ready`, or `rejected`, `failed` or `cancelled` with its reason in `error`.
 
     Raises:
         Conflict: a run of that type is going on.
@@ -72,7 +72,9 @@ async def train(
 
 
 async def train_queued(settings: Settings, model_id: str) -> None:
-    """Train the model of a queued run, if it has not ended; the first of all goes live.
+    """Train the model of a queued run, if it has not ended.
+
+    The first of all goes live, and each that passes where `UPNEXT_PROMOTE` says so.
 
     Stopped, it stays in the queue: whoever claims it next begins it anew.
 
@@ -84,15 +86,16 @@ async def train_queued(settings: Settings, model_id: str) -> None:
         asked = (await registry.get(model_id)).params
         span = msgspec.convert(asked, Span)
         claimed = await registry.claim(model_id, params(span.start, span.end))
-        if claimed is None:
-            return
-        model, token = claimed
-        run = _Run(registry, model, token, lambda _progress: None, stays_queued=True)
-        request = _request(model, token, span.start, span.end)
-        model = await run.through(settings, engine, request)
+        if claimed is None:  # it has ended; who trained it may have ended before it went live
+            model = await registry.get(model_id)
+        else:
+            model, token = claimed
+            run = _Run(registry, model, token, lambda _progress: None, stays_queued=True)
+            request = _request(model, token, span.start, span.end)
+            model = await run.through(settings, engine, request)
     log.info("a queued run has ended", model=model.id, status=model.status, error=model.error)
     if model.status == "ready":
-        await _promote_first(settings, model)
+        await _promote(settings, model)
 
 
 class Span(msgspec.Struct, frozen=True):
@@ -102,11 +105,11 @@ class Span(msgspec.Struct, frozen=True):
     end: datetime | None = None
 
 
-async def _promote_first(settings: Settings, model: Model) -> None:
+async def _promote(settings: Settings, model: Model) -> None:
     try:
-        await promote_first(settings, model)
+        await promote_passed(settings, model)
     except UpnextError as error:  # it is ready all the same, and can be promoted later
-        log.warning("the first model was not made live", model=model.id, reason=str(error))
+        log.warning("a model was not made live", model=model.id, reason=str(error))
 
 
 def _request(model: Model, token: UUID, start: datetime | None, end: datetime | None) -> Request:
@@ -141,7 +144,7 @@ class _Run:
         self._written = 0.0
         self._at: Report | None = None  # what is not written yet
         self._shown: Progress | None = None
-        self._end: Outcome | Failure | None = None
+        self._end: Outcome | Rejected | Failure | None = None
 
     async def through(self, settings: Settings, engine: AsyncEngine, request: Request) -> Model:
         """From the look at what there is to the row's end, however it ends."""
@@ -255,6 +258,8 @@ class _Run:
     async def _finish(self, code: int) -> Model:
         if isinstance(self._end, Outcome) and code == 0:
             return await _insist(partial(self._succeed, self._end), LAST_WORD_SECONDS)
+        if isinstance(self._end, Rejected) and code == 0:
+            return await _insist(partial(self._reject, self._end), LAST_WORD_SECONDS)
         if isinstance(self._end, Failure):
             return await self._fail(self._end.error)
         if code < 0:
@@ -266,7 +271,7 @@ class _Run:
 
     async def _succeed(self, outcome: Outcome) -> Model:
         await self._reach("publishing")
-        ready = Progress("ready", 1.0, "published and verified")
+        ready = Progress("ready", 1.0, f"published and verified; {outcome.verdict}")
         self._on_progress(ready)
         return await self._registry.update(
             self._model.id,
@@ -276,7 +281,22 @@ class _Run:
             data=outcome.data,
             params=outcome.params,
             metrics=outcome.metrics,
+            baseline=outcome.baseline,
             artifact_uri=outcome.artifact_uri,
+        )
+
+    async def _reject(self, rejected: Rejected) -> Model:
+        await self._reach("evaluating")
+        return await self._registry.update(
+            self._model.id,
+            self._token,
+            status="rejected",
+            progress=Progress("judging", 1.0, "rejected"),
+            data=rejected.data,
+            params=rejected.params,
+            metrics=rejected.metrics,
+            baseline=rejected.baseline,
+            error=rejected.verdict,
         )
 
     async def _fail(self, reason: str, seconds: float = LAST_WORD_SECONDS) -> Model:
