@@ -72,6 +72,15 @@ def payload_of(letter: DeadLetter) -> bytes:
     return base64.b64decode(event) if letter.encoding == "base64" else event
 
 
+def tells_of(message: bytes, user_id: str) -> bool:
+    """Whether an announcement, as it is on the bus, is of that user's event."""
+    try:
+        letter = _announcement.decode(message).data
+    except (ValueError, RecursionError):
+        return is_of(message, user_id)
+    return is_of(payload_of(letter), user_id)
+
+
 def text_of(payload: bytes) -> tuple[str, Literal["utf-8", "base64"]]:
     """As text where a database and a reader can take it as such, else as base64, and which."""
     try:
@@ -91,7 +100,12 @@ class _Event(msgspec.Struct):
     data: _Owned
 
 
+class _Announcement(msgspec.Struct):
+    data: DeadLetter
+
+
 _decoder = msgspec.json.Decoder(_Event)
+_announcement = msgspec.json.Decoder(_Announcement)
 
 
 def owner_of(payload: bytes) -> str | None:

@@ -19,7 +19,7 @@ from core.events import DeadLetter
 from core.types import UserId
 from storage.postgres.engine import pages, reading, transaction
 from storage.postgres.erasure import erased_among
-from storage.postgres.outbox import append_many
+from storage.postgres.outbox import append_many, wait_for_relay
 
 _PAGE = 100
 _COLUMNS = "id, subject, payload, reason, attempts, received_at, created_at, replayed_at"
@@ -105,10 +105,14 @@ class PostgresDeadLetters:
             return (await connection.execute(_PRUNE, {"before": before})).rowcount
 
     async def erase(self, user_id: UserId) -> int:
-        """Delete those of a user, and their announcements; how many letters these were."""
+        """Delete those of a user, and their announcements; how many letters these were.
+
+        What was announced before is on the bus when this returns, and can be deleted there.
+        """
         letters = await self._of(user_id)
-        announcements = await self._announced_of(user_id)
         async with transaction(self._engine) as connection:
+            await wait_for_relay(connection)  # what it has in hand is on the bus after that
+            announcements = await self._announced_of(user_id)
             await connection.execute(_DELETE, {"ids": letters})
             await connection.execute(_TAKE_BACK, {"ids": announcements})
         return max(len(letters), len(announcements))  # either may have been pruned before

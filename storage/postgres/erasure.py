@@ -43,6 +43,7 @@ _NOT_ASKED_FOR = text(
 _COUNT = text("SELECT count(*) FROM erased_users")
 _DELETE_HISTORY = text("DELETE FROM interactions WHERE user_id = :user_id")
 _DELETE_USER = text("DELETE FROM users WHERE user_id = :user_id")
+_DELETE_OWED = text("DELETE FROM owed_drops WHERE user_id = :user_id")
 
 
 async def erased_among(connection: AsyncConnection, user_ids: Collection[str]) -> set[UserId]:
@@ -87,6 +88,7 @@ class PostgresErasures:
         async with transaction(self._engine) as connection:
             deleted = await connection.execute(_DELETE_HISTORY, asked)
             await connection.execute(_DELETE_USER, asked)
+            await connection.execute(_DELETE_OWED, asked)
             before = begun.job.counts
             counts = {**before, "history": before.get("history", 0) + deleted.rowcount}
             await write(connection, begun, {"counts": counts})

@@ -19,6 +19,7 @@ _PAGE = 100
 _APPEND = text(
     "INSERT INTO outbox (message_id, type, data) VALUES (:id, :type, CAST(:data AS jsonb))"
 )
+_WAIT = text("SELECT pg_advisory_xact_lock(hashtext('upnext outbox relay'))")
 _LOCK = text("SELECT pg_try_advisory_xact_lock(hashtext('upnext outbox relay'))")
 WAITING = text(
     f"""
@@ -59,6 +60,11 @@ async def append_many(connection: AsyncConnection, events: Sequence[Event]) -> N
     ]
     if rows:
         await connection.execute(_APPEND, rows)
+
+
+async def wait_for_relay(connection: AsyncConnection) -> None:
+    """Wait until no relay has events in hand; none takes any before the transaction ends."""
+    await connection.execute(_WAIT)
 
 
 class PostgresOutbox:

@@ -8,6 +8,7 @@ from uuid import UUID
 import msgspec
 import numpy as np
 import pytest
+from sqlalchemy import text
 
 from core.clock import utc_now
 from core.hashing import event_key, hash64_many
@@ -16,6 +17,7 @@ from storage.memory.history import MemoryHistory
 from storage.postgres.erasure import PostgresErasures
 from storage.postgres.interactions import PostgresInteractions
 from storage.postgres.jobs import PostgresJobs
+from storage.postgres.owed_drops import PostgresOwedDrops
 from storage.postgres.users import PostgresUsers
 from tests.histories import START, watch
 
@@ -221,7 +223,12 @@ async def _erase(writer: Writer, request: pytest.FixtureRequest, user: UserId) -
     job = await erasures.ask(user, "ops")
     begun = await PostgresJobs(engine, utc_now).begin(job.id)
     assert begun is not None
+    owed = PostgresOwedDrops(engine)
+    await owed.owe({U2: 1})
+    async with engine.begin() as connection:  # as of a worker that did not know yet
+        await connection.execute(text("INSERT INTO owed_drops VALUES (:id, 1)"), {"id": user})
     assert (await erasures.delete_history(begun, user))["history"] == 2
+    assert await owed.owed(9) == {U2: 1}
 
 
 async def test_users_seen_since_a_time_come_the_latest_first(stores: Stores) -> None:

@@ -5,12 +5,18 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import aclosing, asynccontextmanager, closing
 from functools import partial
 
+from sqlalchemy.ext.asyncio import AsyncEngine
+
 from core.clock import utc_now
+from core.dead_letters import tells_of
 from core.errors import Conflict, SetupError, Unavailable
+from core.events import SUBJECTS, DeadLetter
 from core.settings import Settings
 from core.types import UserId
 from storage.artifacts import artifact_store
+from storage.bus import connect as connect_bus
 from storage.milvus_writer import MilvusWriter
+from storage.postgres.dead_letters import PostgresDeadLetters
 from storage.postgres.engine import pool
 from storage.postgres.erasure import PostgresErasures
 from storage.postgres.models import PostgresModels
@@ -26,16 +32,20 @@ from upnext.jobs.queued import Work
 REDIS_SECONDS = 5.0
 TURN_SECONDS = 30.0
 """The longest wait for who publishes: the queue waits better, and has other work for the worker."""
-STEPS = 5
+STEPS = 6
 USERS = "users_"
 """How the collections of users' vectors begin."""
 
 NOT_REACHED = (
-    "messages on the bus, until its retention ends",
+    "events of other services on the bus, until its retention ends",
     "backups of the stores",
     "logs",
     "files that `upnext batch` wrote, and results that were fetched",
 )
+
+NOT_REACHED_ON_KAFKA = "announced dead letters on the bus, until its retention ends"
+
+DEAD_LETTERS = SUBJECTS[DeadLetter.__name__]
 
 
 async def erase(work: Work) -> None:
@@ -46,17 +56,19 @@ async def erase(work: Work) -> None:
         work.counts = await PostgresErasures(engine, utc_now).delete_history(work.begun, user)
         work.tell(1 / STEPS, "dropping lists and state")
         _add(work, "cached", int(await _cached(work.settings, user)))
-        work.tell(2 / STEPS, "waiting until no version is being published")
+        work.tell(2 / STEPS, "deleting dead letters")
+        on_kafka = await _drop_letters(work, engine, user)
+        work.tell(3 / STEPS, "waiting until no version is being published")
         async with _nobody_publishes(work.settings) as dead:
-            work.tell(3 / STEPS, "deleting vectors and from snapshots")
+            work.tell(4 / STEPS, "deleting vectors and from snapshots")
             vectors = partial(_vectors, dead=dead)
             _add(work, "vectors", await _in_thread(vectors, work.settings, user))
             async with rewriting(engine):
                 _add(work, "snapshots", await _in_thread(_snapshots, work.settings, user))
-        work.tell(4 / STEPS, "leaving the user out of results")
+        work.tell(5 / STEPS, "leaving the user out of results")
         async with rewriting(engine):
             _add(work, "batch_results", await _in_thread(_results, work.settings, user))
-    work.counts["not_reached"] = list(NOT_REACHED)
+    work.counts["not_reached"] = [*NOT_REACHED, *on_kafka]
     await work.jobs.finish(work.begun, work.counts)
 
 
@@ -95,6 +107,20 @@ async def _cached(settings: Settings, user: UserId) -> bool:
         raise SetupError("UPNEXT_REDIS_URL is not set: lists and states of users are kept there.")
     async with aclosing(connect_redis(settings.redis_url, REDIS_SECONDS)) as redis:
         return await RedisUserCache(redis).erase(user)
+
+
+async def _drop_letters(work: Work, engine: AsyncEngine, user: UserId) -> list[str]:
+    """Delete a user's dead letters here and, where that can be, on the bus; what stays there."""
+    if work.settings.bus_url is None:
+        raise SetupError("UPNEXT_BUS_URL is not set: dead letters of users are announced there.")
+    letters = await PostgresDeadLetters(engine).erase(user)
+    bus = connect_bus(work.settings.bus_url)
+    try:
+        announced = await bus.forget(DEAD_LETTERS, lambda message: tells_of(message, user))
+    finally:
+        await bus.close()
+    _add(work, "dead_letters", max(letters, announced or 0))
+    return [NOT_REACHED_ON_KAFKA] if announced is None else []
 
 
 def _vectors(settings: Settings, user: UserId, *, dead: Sequence[str]) -> int:
