@@ -1,13 +1,14 @@
 """The message bus: NATS with JetStream or Kafka behind small Protocols."""
 
 from core.errors import SetupError
-from storage.bus.contract import STREAMS, Bus, Timing
+from storage.bus.contract import STREAMS, Bus, Events, Timing
 from storage.bus.nats import NatsBus
 from storage.bus.nats_events import NatsEvents
 
-__all__ = ["STREAMS", "Bus", "Timing", "connect", "events", "setup"]
+__all__ = ["STREAMS", "Bus", "Events", "Timing", "connect", "events", "setup"]
 
-_SCHEMES = ("nats://", "tls://")
+_NATS = ("nats://", "tls://")
+_KAFKA = ("kafka://", "kafkas://")
 
 
 def connect(url: str, timing: Timing | None = None) -> Bus:
@@ -16,29 +17,42 @@ def connect(url: str, timing: Timing | None = None) -> Bus:
     Raises:
         SetupError: the URL is not one of a bus that we speak.
     """
-    _check(url)
+    if url.startswith(_KAFKA):
+        from storage.bus.kafka import KafkaBus  # noqa: PLC0415 - most have no Kafka
+
+        return KafkaBus(url)
+    _check_nats(url)
     return NatsBus(url, timing or Timing())
 
 
-def events(url: str, timing: Timing | None = None) -> NatsEvents:
+def events(url: str, timing: Timing | None = None) -> Events:
     """The consumer's side of that bus; connects when first used.
 
     Raises:
         SetupError: the URL is not one of a bus that we speak.
     """
-    _check(url)
+    if url.startswith(_KAFKA):
+        from storage.bus.kafka_events import KafkaEvents  # noqa: PLC0415 - most have no Kafka
+
+        return KafkaEvents(url, timing or Timing())
+    _check_nats(url)
     return NatsEvents(url, timing or Timing())
 
 
-async def setup(url: str) -> None:
-    """Make on the bus at `url` what is missing there. Raises as `connect` and `Bus.setup`."""
+async def setup(url: str) -> dict[str, list[str]]:
+    """Make on the bus at `url` what is missing there; what there is now, by its kind.
+
+    Raises as `connect` and `Bus.setup`.
+    """
     bus = connect(url)
     try:
-        await bus.setup()
+        return await bus.setup()
     finally:
         await bus.close()
 
 
-def _check(url: str) -> None:
-    if not url.startswith(_SCHEMES):
-        raise SetupError("UPNEXT_BUS_URL cannot be used: it starts with nats:// or tls://.")
+def _check_nats(url: str) -> None:
+    if not url.startswith(_NATS):
+        raise SetupError(
+            f"UPNEXT_BUS_URL cannot be used: it starts with {', '.join(_NATS + _KAFKA)}."
+        )

@@ -1,9 +1,11 @@
 """What every bus has in common: where events come in and go out, and how long things wait."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final, Protocol
 
 import msgspec
+
+from core.messages import Message
 
 STREAMS: Final = {"ANALYTICS": "analytics.>", "RECS": "recs.>"}
 """Streams of NATS and the subjects they keep: what comes in, and what we publish."""
@@ -52,8 +54,11 @@ class Bus(Protocol):
         """
         ...
 
-    async def setup(self) -> None:
-        """Create the streams or topics, and the consumer; what is there stays as it is."""
+    async def setup(self) -> dict[str, list[str]]:
+        """Create the streams or topics, and the consumer, where they are missing.
+
+        What is there stays as it is. The names of what is there now, by kind (`streams`, ...).
+        """
         ...
 
     async def forget(self, subject: str, matches: Callable[[bytes], bool]) -> int | None:
@@ -70,4 +75,28 @@ class Bus(Protocol):
 
     async def close(self) -> None:
         """End the connection."""
+        ...
+
+
+class Events(Protocol):
+    """The consumer's side of a bus (`ingest.ports.EventSource`)."""
+
+    async def fetch(self, most: int) -> Sequence[Message]:
+        """What waits, at most `most`; `Timing.first` is given for the first; empty when none."""
+        ...
+
+    async def acknowledge(self, messages: Sequence[Message]) -> None:
+        """These are done; the count of what waits may follow a moment later."""
+        ...
+
+    async def put_back(self, messages: Sequence[Message], seconds: float) -> None:
+        """Deliver these again, to whomever, after so many seconds."""
+        ...
+
+    async def waiting(self) -> int:
+        """How many messages are not acknowledged, in work or not."""
+        ...
+
+    async def close(self) -> None:
+        """End the connection; what is still held is delivered again, to others."""
         ...

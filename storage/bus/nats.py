@@ -52,7 +52,7 @@ class NatsBus:
                     "bus", f"the bus has no stream for {subject}: run `upnext bus setup`"
                 ) from error
 
-    async def setup(self) -> None:
+    async def setup(self) -> dict[str, list[str]]:
         """Create the streams ANALYTICS and RECS and the durable consumer where they are missing."""
         async with self._link.connected() as client:
             manager = client.jsm(timeout=CALL_SECONDS)
@@ -65,6 +65,7 @@ class NatsBus:
                 await manager.consumer_info(EVENTS_STREAM, CONSUMER)
             except nats.js.errors.NotFoundError:
                 await manager.add_consumer(EVENTS_STREAM, _consumer(self._timing))
+        return {"streams": sorted(STREAMS), "consumers": [CONSUMER]}
 
     async def forget(self, subject: str, matches: Callable[[bytes], bool]) -> int:
         """Read all of the subject and delete, overwriting them, the messages that match."""

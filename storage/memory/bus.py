@@ -10,7 +10,7 @@ from typing import cast
 from core.clock import Clock, utc_now
 from core.errors import Unavailable
 from core.messages import Message
-from storage.bus.contract import EVENTS, Timing
+from storage.bus.contract import EVENTS, STREAMS, Timing
 
 NO_WAITING = Timing(first=0)
 
@@ -59,10 +59,11 @@ class MemoryBus:
             self.kept.append(Kept(len(self.ids), subject, payload, self.clock()))
             self.news.set()
 
-    async def setup(self) -> None:
+    async def setup(self) -> dict[str, list[str]]:
         """From now on it takes messages."""
         await self.ping()
         self.ready = True
+        return {"streams": sorted(STREAMS)}
 
     async def forget(self, subject: str, matches: Callable[[bytes], bool]) -> int:
         """Delete what matches."""

@@ -1,0 +1,145 @@
+"""Kafka: publishing, and making the topics."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any, Final
+
+from aiokafka import AIOKafkaProducer
+from aiokafka.admin import NewTopic
+from aiokafka.errors import (
+    ClusterAuthorizationFailedError,
+    TopicAlreadyExistsError,
+    UnknownError,
+    UnsupportedVersionError,
+    for_code,
+)
+
+from core.errors import Unavailable
+from core.events import SUBJECTS
+from storage.bus.contract import CALL_SECONDS, EVENTS, KEPT_SECONDS
+from storage.bus.kafka_link import Registry, mapped, options_of, stopped
+
+PARTITIONS: Final = 12
+"""Of a topic that we make: as many workers can share the events."""
+
+COPIES: Final = 3
+"""Of each message, where there are as many brokers."""
+
+TOPICS: Final = (*EVENTS, *SUBJECTS.values())
+
+_NO_IDEMPOTENCE = (ClusterAuthorizationFailedError, UnknownError, UnsupportedVersionError)
+_CONTENT_TYPE = ("content-type", b"application/cloudevents+json; charset=UTF-8")
+
+
+class KafkaBus:
+    """`Bus` over Kafka.
+
+    A message is acknowledged by all replicas in sync. After a failure the producer is thrown away
+    with all it has, so that nothing is sent behind the caller's back.
+    """
+
+    def __init__(self, url: str) -> None:
+        self._options = options_of(url)
+        self._registry = Registry(self._options)
+        self._producer: AIOKafkaProducer | None = None
+        self._topics: frozenset[str] = frozenset()
+        self._connecting = asyncio.Lock()
+
+    async def publish(
+        self, subject: str, message_id: str, payload: bytes, key: str | None = None
+    ) -> None:
+        """Publish to the topic and wait until the replicas have it."""
+        async with self._connected():
+            if subject not in self._topics:
+                self._topics = frozenset(await self._registry.partitions())
+            if subject not in self._topics:
+                raise Unavailable("bus", f"the bus has no topic {subject}: run `upnext bus setup`")
+            producer = await self._started()
+            async with asyncio.timeout(2 * CALL_SECONDS):
+                await producer.send_and_wait(
+                    subject,
+                    payload,
+                    key=(key or message_id).encode(),
+                    headers=[_CONTENT_TYPE],
+                )
+
+    async def setup(self) -> dict[str, list[str]]:
+        """Create the topics that are missing; every broker's own retention rules the others."""
+        async with self._connected():
+            there = await self._registry.partitions()
+            missing = [topic for topic in TOPICS if topic not in there]
+            if missing:
+                await self._create(missing)
+        return {"topics": sorted(TOPICS)}
+
+    async def forget(self, subject: str, matches: Callable[[bytes], bool]) -> None:
+        """Kafka cannot delete single messages: they go with the topic's retention."""
+        del subject, matches
+
+    async def ping(self) -> None:
+        """Ask for the topics."""
+        async with self._connected():
+            await self._registry.partitions()
+
+    async def version(self) -> str:
+        """How many brokers answer: the protocol does not tell their version."""
+        async with self._connected():
+            return f"Kafka with {await self._registry.brokers()} broker(s)"
+
+    async def close(self) -> None:
+        """End the connections; what was acknowledged is safe."""
+        producer, self._producer = self._producer, None
+        self._topics = frozenset()
+        await self._registry.close()
+        if producer is not None:
+            await stopped(producer)
+
+    @asynccontextmanager
+    async def _connected(self) -> AsyncIterator[None]:
+        try:
+            with mapped():
+                yield
+        except Unavailable as error:
+            if error.__cause__ is not None:  # a failure of the connection, not one of ours
+                await self.close()
+            raise
+
+    async def _started(self) -> AIOKafkaProducer:
+        async with self._connecting:
+            if self._producer is None:
+                try:
+                    self._producer = await self._make(idempotent=True)
+                except _NO_IDEMPOTENCE:
+                    # Some brokers give out no producer ids, or not to everyone. Without one, what
+                    # the driver sends again after a lost answer may be there twice.
+                    self._producer = await self._make(idempotent=False)
+            return self._producer
+
+    async def _make(self, *, idempotent: bool) -> AIOKafkaProducer:
+        producer = AIOKafkaProducer(
+            **self._options,
+            acks="all",
+            enable_idempotence=idempotent,
+            request_timeout_ms=int(CALL_SECONDS * 1000),
+        )
+        try:
+            async with asyncio.timeout(2 * CALL_SECONDS):
+                await producer.start()
+        except BaseException:
+            await stopped(producer)
+            raise
+        return producer
+
+    async def _create(self, missing: list[str]) -> None:
+        copies = min(COPIES, await self._registry.brokers())
+        admin = await self._registry.admin()
+        configs = {"retention.ms": str(int(KEPT_SECONDS * 1000))}
+        topics = [NewTopic(name, PARTITIONS, copies, topic_configs=configs) for name in missing]
+        async with asyncio.timeout(2 * CALL_SECONDS):
+            answer: Any = await admin.create_topics(topics)
+        for name, code, *message in answer.topic_errors:
+            error = for_code(code)
+            if code and error is not TopicAlreadyExistsError:
+                reason = message[0] if message and message[0] else error.description
+                raise Unavailable("bus", f"the bus did not make the topic {name}: {reason}")

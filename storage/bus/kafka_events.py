@@ -1,0 +1,191 @@
+"""Kafka: the consumer's side.
+
+All workers are one group, which shares the partitions. What is put back waits here, not at the
+broker: its partition is committed up to it and no further, and what comes after it goes on.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, ConsumerRecord, TopicPartition
+from aiokafka.errors import CommitFailedError, IllegalStateError
+
+from core.clock import utc_now
+from core.errors import Unavailable
+from core.messages import Message
+from storage.bus.contract import CALL_SECONDS, CONSUMER, EVENTS, Timing
+from storage.bus.kafka_link import Registry, mapped, options_of, stopped
+from storage.bus.kafka_work import InWork, Partition
+
+MOST_IN_WORK: Final = 50_000
+"""Messages that one worker may hold: while they wait to be done, no more are fetched."""
+
+JOIN_SECONDS: Final = 30.0
+"""How long joining the group may take: the others must give up partitions first."""
+
+SESSION_SECONDS: Final = 6.0
+"""After which the group shares out the partitions of a member that died; the least that brokers
+allow by default."""
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class KafkaEvents(ConsumerRebalanceListener):  # type: ignore[misc]  # untyped in the driver
+    """`EventSource` over a consumer group."""
+
+    def __init__(self, url: str, timing: Timing) -> None:
+        self._options = {**options_of(url), "group_id": CONSUMER, "enable_auto_commit": False}
+        self._timing = timing
+        self._registry = Registry(options_of(url))
+        self._consumer: AIOKafkaConsumer | None = None
+        self._watcher: AIOKafkaConsumer | None = None
+        self._work = InWork()
+        self._fetching = asyncio.Lock()
+
+    async def fetch(self, most: int) -> Sequence[Message]:
+        """What waits, at most `most`; `Timing.first` is given for the first; empty when none."""
+        async with self._fetching, self._connected():
+            consumer = self._consumer or await self._join()
+            messages = self._work.due(most)
+            room = max(1, min(most - len(messages), MOST_IN_WORK - self._work.size))
+            if len(messages) < most:
+                messages += await self._poll(consumer, room, wait=not messages)
+            if not messages:
+                self._check(await self._registry.partitions())  # or a lost broker looks like peace
+                messages = self._work.due(most)
+            return messages
+
+    async def acknowledge(self, messages: Sequence[Message]) -> None:
+        """These are done. What the group has given to another meanwhile comes again there."""
+        async with self._connected():
+            if self._consumer is None:
+                raise Unavailable("bus", "the connection was lost: these messages come again")
+            offsets = self._work.finish(messages)
+            if offsets:
+                await self._commit(self._consumer, offsets)
+
+    async def put_back(self, messages: Sequence[Message], seconds: float) -> None:
+        """Deliver these again after so many seconds, here or to whoever has the partition then."""
+        self._work.put_back(messages, seconds)
+
+    async def waiting(self) -> int:
+        """Messages behind the group's commits, in work or not."""
+        async with self._connected():
+            known = await self._registry.partitions()
+            self._check(known)
+            places = [TopicPartition(topic, part) for topic in EVENTS for part in known[topic]]
+            watcher = self._watcher or await self._watch()
+            async with asyncio.timeout(2 * CALL_SECONDS):
+                starts = await watcher.beginning_offsets(places)
+                ends = await watcher.end_offsets(places)
+                done = {place: await watcher.committed(place) or 0 for place in places}
+            # Below zero: what the broker has lost since (an election of a replica that lagged).
+            return sum(max(0, ends[each] - max(starts[each], done[each])) for each in places)
+
+    async def close(self) -> None:
+        """Leave the group; what was not acknowledged comes again to the others."""
+        clients = self._consumer, self._watcher
+        self._consumer = self._watcher = None
+        self._work.clear()
+        await self._registry.close()
+        for client in clients:
+            if client is not None:
+                await stopped(client)
+
+    def on_partitions_revoked(self, revoked: list[TopicPartition]) -> None:
+        """The group is sharing out anew: most often what we have stays ours."""
+
+    def on_partitions_assigned(self, assigned: list[TopicPartition]) -> None:
+        """What is in work stays so where the partition is still ours."""
+        self._work.keep_only(set(assigned))
+
+    @asynccontextmanager
+    async def _connected(self) -> AsyncIterator[None]:
+        try:
+            with mapped():
+                yield
+        except Unavailable as error:
+            if error.__cause__ is not None:  # a failure of the connection, not one of ours
+                await self.close()
+            raise
+
+    async def _join(self) -> AIOKafkaConsumer:
+        self._check(await self._registry.partitions())
+        consumer = self._made()
+        consumer.subscribe(EVENTS, listener=self)
+        await _start(consumer)
+        self._consumer = consumer
+        return consumer
+
+    async def _watch(self) -> AIOKafkaConsumer:
+        """A client that asks where the group stands and is no member of it."""
+        self._watcher = self._made()
+        await _start(self._watcher)
+        return self._watcher
+
+    def _made(self) -> AIOKafkaConsumer:
+        return AIOKafkaConsumer(
+            **self._options,
+            auto_offset_reset="earliest",
+            session_timeout_ms=int(SESSION_SECONDS * 1000),
+            heartbeat_interval_ms=int(SESSION_SECONDS * 1000 / 6),
+            request_timeout_ms=int(JOIN_SECONDS * 500),
+        )
+
+    async def _poll(self, consumer: AIOKafkaConsumer, room: int, *, wait: bool) -> list[Message]:
+        seconds = max(0.0, min(self._timing.first, self._work.pause())) if wait else 0.0
+        try:
+            async with asyncio.timeout(seconds + CALL_SECONDS):
+                found = await consumer.getmany(timeout_ms=int(seconds * 1000), max_records=room)
+        except TimeoutError:  # the group is sharing out anew; whether anybody answers is seen next
+            return []
+        messages = (self._read(record) for records in found.values() for record in records)
+        return [message for message in messages if message is not None]
+
+    def _read(self, record: ConsumerRecord) -> Message | None:
+        place = self._work.begin((record.topic, record.partition), record.offset)
+        if place is None:
+            return None
+        return Message(
+            subject=record.topic,
+            payload=record.value or b"",
+            position=f"{record.topic}/{record.partition}/{record.offset}",
+            received_at=_time_of(record),
+            handle=place,
+        )
+
+    async def _commit(self, consumer: AIOKafkaConsumer, offsets: dict[Partition, int]) -> None:
+        try:
+            async with asyncio.timeout(CALL_SECONDS):
+                await consumer.commit({TopicPartition(*each): to for each, to in offsets.items()})
+        except (CommitFailedError, IllegalStateError):
+            return  # the partition is another's by now, who gets these again: they are repeats
+
+    def _check(self, known: dict[str, Any]) -> None:
+        for topic in EVENTS:
+            if topic not in known:
+                raise Unavailable("bus", f"the bus has no topic {topic}: run `upnext bus setup`")
+
+
+async def _start(consumer: AIOKafkaConsumer) -> None:
+    try:
+        async with asyncio.timeout(JOIN_SECONDS):
+            await consumer.start()
+    except BaseException:
+        await stopped(consumer)
+        raise
+
+
+def _time_of(record: ConsumerRecord) -> datetime:
+    """The record's time, which may be its sender's; now, where it has none or an absurd one."""
+    try:
+        return (
+            _EPOCH + timedelta(milliseconds=record.timestamp)
+            if record.timestamp >= 0
+            else utc_now()
+        )
+    except OverflowError:
+        return utc_now()

@@ -1,0 +1,132 @@
+"""Reaching Kafka: what a URL says, and the driver's errors as ours."""
+
+import asyncio
+import ssl
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Protocol
+from urllib.parse import unquote
+
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import ConsumerStoppedError, IllegalOperation, KafkaError
+
+from core.errors import SetupError, Unavailable
+from storage.bus.contract import CALL_SECONDS
+
+_FORM = (
+    "UPNEXT_BUS_URL cannot be used: for Kafka it is kafka://host:9092[,host2:9092], or "
+    "kafka://user:password@host:9092; kafkas:// is the same over TLS."
+)
+_PORT = 9092
+
+
+class Stoppable(Protocol):
+    """A producer or consumer of the driver."""
+
+    async def stop(self) -> None:
+        """End it; may wait for a broker that is gone."""
+        ...
+
+
+def options_of(url: str) -> dict[str, Any]:
+    """What every client of the driver is told of the brokers.
+
+    Raises:
+        SetupError: the URL is not one of Kafka.
+    """
+    scheme, _, rest = url.partition("://")
+    credentials, at, hosts = rest.rpartition("@")
+    user, _, password = credentials.partition(":")
+    if scheme not in {"kafka", "kafkas"} or (at and not (user and password)):
+        raise SetupError(_FORM)
+    options: dict[str, Any] = {
+        "bootstrap_servers": [_server(host) for host in hosts.rstrip("/").split(",")],
+        "client_id": "upnext",
+    }
+    if scheme == "kafkas":
+        options["ssl_context"] = ssl.create_default_context()
+    if user:
+        options |= {
+            "sasl_mechanism": "PLAIN",
+            "sasl_plain_username": unquote(user),
+            "sasl_plain_password": unquote(password),
+        }
+    transport = "SSL" if scheme == "kafkas" else "PLAINTEXT"
+    options["security_protocol"] = f"SASL_{transport}" if user else transport
+    return options
+
+
+def _server(host: str) -> str:
+    name, colon, port = host.rpartition(":")
+    if not colon or host.endswith("]"):  # no port, or an IPv6 address without one
+        name, port = host, str(_PORT)
+    if not name or not port.isdigit() or set(name) & set("/?# "):
+        raise SetupError(_FORM)
+    return f"{name}:{port}"
+
+
+@contextmanager
+def mapped() -> Iterator[None]:
+    """Errors of the driver as ours.
+
+    Raises:
+        Unavailable: the bus is away, refuses, or gave no answer in time.
+    """
+    try:
+        yield
+    except (KafkaError, ConsumerStoppedError, IllegalOperation, OSError) as error:
+        raise Unavailable("bus") from error
+
+
+async def stopped(client: Stoppable) -> None:
+    """End a producer or consumer, though its broker may be gone."""
+    try:
+        async with asyncio.timeout(CALL_SECONDS):
+            await client.stop()
+    except (TimeoutError, KafkaError):
+        return  # it is given up either way, and what it had not sent was never acknowledged
+
+
+class Registry:
+    """What the brokers know: topics, their partitions, how many brokers there are.
+
+    Always asked for everything: to ask for one topic by name would make it, on most brokers.
+    """
+
+    def __init__(self, options: dict[str, Any]) -> None:
+        self._options = {**options, "request_timeout_ms": int(CALL_SECONDS * 1000)}
+        self._admin: AIOKafkaAdminClient | None = None
+
+    async def admin(self) -> AIOKafkaAdminClient:
+        """The driver's client for this, started."""
+        if self._admin is None:
+            made = AIOKafkaAdminClient(**self._options)
+            try:
+                async with asyncio.timeout(CALL_SECONDS):
+                    await made.start()
+            except BaseException:
+                await made.close()
+                raise
+            self._admin = made
+        return self._admin
+
+    async def partitions(self) -> dict[str, list[int]]:
+        """Each topic with the numbers of its partitions; a sign of life too."""
+        admin = await self.admin()
+        async with asyncio.timeout(CALL_SECONDS):
+            topics = await admin.describe_topics()
+        return {
+            topic["topic"]: [part["partition"] for part in topic["partitions"]] for topic in topics
+        }
+
+    async def brokers(self) -> int:
+        """How many there are."""
+        admin = await self.admin()
+        async with asyncio.timeout(CALL_SECONDS):
+            return len((await admin.describe_cluster())["brokers"])
+
+    async def close(self) -> None:
+        """End the connection."""
+        admin, self._admin = self._admin, None
+        if admin is not None:
+            await admin.close()
