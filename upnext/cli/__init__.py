@@ -24,7 +24,7 @@ COMMANDS = {
     "serve": ("upnext.cli.serve:serve", "Serve the HTTP API."),
     "worker": ("upnext.cli.worker:worker", "Run background work."),
     "migrate": ("upnext.cli.migrate:migrate", "Bring the database up or down to a revision."),
-    "bus": ("upnext.cli.bus:bus", "Create the streams of the message bus."),
+    "bus": ("upnext.cli.bus:bus", "Set the message bus up, see to dead letters."),
     "token": ("upnext.cli.token:token", "Print a token for the service of this home."),
     "doctor": ("upnext.cli.doctor:doctor", "Check every dependency and say what is wrong."),
     "import": ("upnext.cli.imports:import_", "Import videos and their history."),

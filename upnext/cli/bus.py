@@ -1,22 +1,27 @@
 """`upnext bus`."""
 
 import asyncio
+from collections.abc import Mapping, Sequence
 
 import click
 
 from upnext.cli.console import emit
 from upnext.cli.context import stores
+from upnext.cli.dead_letters import dead_letters
 
 
 @click.group()
 def bus() -> None:
-    """Prepare the message bus."""
+    """Prepare the message bus, and see to events that could not be taken."""
+
+
+bus.add_command(dead_letters)
 
 
 @bus.command()
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 def setup(*, as_json: bool) -> None:
-    """Create the streams that are missing; those that are there stay as they are.
+    """Create streams (NATS) or topics (Kafka) that are missing; the others stay as they are.
 
     `upnext up` does it by itself. Elsewhere run it once, before the first worker.
 
@@ -24,9 +29,12 @@ def setup(*, as_json: bool) -> None:
     Example:
       upnext bus setup
     """  # noqa: D301
-    from storage import bus as streams  # noqa: PLC0415 - not for --help
+    from storage import bus as buses  # noqa: PLC0415 - not for --help
 
     with stores(["bus"]) as settings:
-        asyncio.run(streams.setup(settings.bus_url or ""))
-    names = sorted(streams.STREAMS)
-    emit({"streams": names}, as_json=as_json, table=lambda: f"Streams: {', '.join(names)}")
+        made = asyncio.run(buses.setup(settings.bus_url or ""))
+    emit(made, as_json=as_json, table=lambda: _listed(made))
+
+
+def _listed(made: Mapping[str, Sequence[str]]) -> str:
+    return "\n".join(f"{kind.capitalize()}: {', '.join(names)}" for kind, names in made.items())
