@@ -29,9 +29,10 @@ WATCHES, HOT_SHARE, READS = 10_000, 0.5, 20
 _HEAVY = text(
     """
     INSERT INTO interactions (event_key, user_id, video_id, kind, occurred_at, weight)
-    SELECT CAST(md5('h' || n) AS uuid), 'u' || n % :users, 'v' || n / :users, 'watch',
-        timestamptz '2025-01-01' + n * interval '1 second', 1
-    FROM generate_series(0, :users * :watches - 1) AS n
+    SELECT CAST(md5('h' || person || ' ' || video) AS uuid), 'u' || person, 'v' || video, 'watch',
+        timestamptz '2025-01-01' + video * interval '1 second', 1
+    FROM generate_series(0, CAST(:users AS int) - 1) AS person,
+        generate_series(0, CAST(:watches AS int) - 1) AS video
     ON CONFLICT DO NOTHING
     """
 )

@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from core.clock import days, utc_now
 from core.errors import Conflict
-from core.hashing import event_key
+from core.hashing import event_key, hash64
 from core.types import Change, ChangeCursor, Interaction, Model, UserId, Video, VideoId
 from storage.postgres.changes import PostgresChanges, note
 from storage.postgres.engine import transaction
@@ -23,6 +23,7 @@ from tests.news import read_changes
 
 pytestmark = pytest.mark.integration
 
+DEADLOCKS = text("SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()")
 BATCHES, ROWS, USERS, VIDEOS, KEYS = 24, 200, 40, 25, 3000
 
 
@@ -57,6 +58,46 @@ async def test_writers_with_the_same_users_videos_and_keys_never_deadlock(
     assert sum(count.accepted + count.duplicates for count in counts) == BATCHES * ROWS
     await _check_counters(engine, list(distinct.values()))
     await _check_users(engine, list(distinct.values()))
+
+
+async def test_two_writers_share_heavy_users_and_a_hot_video(engine: AsyncEngine) -> None:
+    """Half of all events are of one video, and a user has watched thousands."""
+    store, draw = PostgresInteractions(engine), np.random.default_rng(11)
+    history = [_watched("heavy", f"v{number}", f"h{number}") for number in range(5000)]
+    await store.add_many(history)
+
+    def batch(name: str) -> list[Interaction]:
+        users = ["heavy" if draw.random() < 0.2 else f"u{draw.integers(500)}" for _ in range(500)]
+        videos = ["v0" if draw.random() < 0.5 else f"v{draw.integers(5000)}" for _ in range(500)]
+        made = zip(users, videos, strict=True)
+        return [_watched(*one, f"{name}-{at}") for at, one in enumerate(made)]
+
+    async def write(batches: list[list[Interaction]]) -> None:
+        for one in batches:
+            await store.add_many(one)
+
+    parts = [[batch(f"{writer}-{number}") for number in range(5)] for writer in range(2)]
+    await asyncio.gather(*map(write, parts))
+    rows = history + [row for part in parts for one in part for row in one]
+    counted = {row.video_id: row.watches for row in await PostgresVideos(engine).popularity(None)}
+    assert counted == Counter(row.video_id for row in rows)
+    await _check_users(engine, rows)
+    async with transaction(engine) as connection:
+        assert await connection.scalar(DEADLOCKS) == 0
+    state = await PostgresUsers(engine).state(UserId("heavy"), 200)
+    assert state is not None
+    assert (len(state.recent), len(state.watched)) == (200, 5000)
+
+
+def _watched(user: str, video: str, name: str) -> Interaction:
+    return Interaction(
+        key=event_key("crowd", name),
+        user_id=UserId(user),
+        video_id=VideoId(video),
+        kind="watch",
+        occurred_at=datetime(2025, 1, 1, tzinfo=UTC) + timedelta(seconds=hash64(name) % 10**7),
+        weight=1.0,
+    )
 
 
 async def _check_counters(engine: AsyncEngine, rows: list[Interaction]) -> None:
