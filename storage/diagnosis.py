@@ -3,13 +3,12 @@
 import asyncio
 
 import grpc
-import nats
-from nats.errors import Error as NatsError
 from pymilvus import MilvusException
 from sqlalchemy import text
 
 from core.errors import Unavailable
 from core.settings import Settings
+from storage import bus
 from storage.artifacts import artifact_store
 from storage.milvus import blocking_client, token_of
 from storage.postgres.engine import pool, transaction
@@ -58,27 +57,12 @@ async def milvus_version(settings: Settings) -> str:
 
 
 async def bus_version(settings: Settings) -> str:
-    """Such as `NATS 2.15.1 with JetStream`. Raises `Unavailable`."""
+    """Such as `NATS 2.15.1 with JetStream`. Raises `Unavailable`, `SetupError`."""
+    connection = bus.connect(settings.bus_url or "")
     try:
-        client = await nats.connect(
-            settings.bus_url or "",
-            connect_timeout=SECONDS,
-            allow_reconnect=False,
-            max_reconnect_attempts=1,  # 0 is "for ever"
-            error_cb=_quiet,
-        )
-        try:
-            await client.jetstream().account_info()
-            version = client.connected_server_version
-            return f"NATS {version.major}.{version.minor}.{version.patch} with JetStream"
-        finally:
-            await client.close()
-    except (NatsError, OSError, TimeoutError) as error:
-        raise Unavailable("bus") from error
-
-
-async def _quiet(error: Exception) -> None:
-    """The driver would log what is raised anyway."""
+        return await connection.version()
+    finally:
+        await connection.close()
 
 
 async def artifacts_version(settings: Settings) -> str:

@@ -5,6 +5,7 @@ from typing import Final, Protocol
 
 import msgspec
 
+from core.errors import InvalidInput
 from core.messages import Message
 
 STREAMS: Final = {"ANALYTICS": "analytics.>", "RECS": "recs.>"}
@@ -51,6 +52,9 @@ class Bus(Protocol):
         After `Unavailable`, which leaves open whether it arrived, publish it again: NATS drops the
         same `message_id` within two minutes, on Kafka it may be there twice. Messages of one `key`
         (else the id) are in one partition of Kafka, so in order; NATS keeps the order of all.
+
+        Raises:
+            InvalidInput: the bus takes no message of this size.
         """
         ...
 
@@ -100,3 +104,8 @@ class Events(Protocol):
     async def close(self) -> None:
         """End the connection; what is still held is delivered again, to others."""
         ...
+
+
+def too_large(payload: bytes) -> InvalidInput:
+    """The error for a message that a bus refuses for its size."""
+    return InvalidInput(f"{len(payload):,} bytes are more than the bus takes in one message")

@@ -9,6 +9,8 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.admin import NewTopic
 from aiokafka.errors import (
     ClusterAuthorizationFailedError,
+    MessageSizeTooLargeError,
+    RecordListTooLargeError,
     TopicAlreadyExistsError,
     UnknownError,
     UnsupportedVersionError,
@@ -17,7 +19,7 @@ from aiokafka.errors import (
 
 from core.errors import Unavailable
 from core.events import SUBJECTS
-from storage.bus.contract import CALL_SECONDS, EVENTS, KEPT_SECONDS
+from storage.bus.contract import CALL_SECONDS, EVENTS, KEPT_SECONDS, too_large
 from storage.bus.kafka_link import Registry, mapped, options_of, stopped
 
 PARTITIONS: Final = 12
@@ -56,13 +58,16 @@ class KafkaBus:
             if subject not in self._topics:
                 raise Unavailable("bus", f"the bus has no topic {subject}: run `upnext bus setup`")
             producer = await self._started()
-            async with asyncio.timeout(2 * CALL_SECONDS):
-                await producer.send_and_wait(
-                    subject,
-                    payload,
-                    key=(key or message_id).encode(),
-                    headers=[_CONTENT_TYPE],
-                )
+            try:
+                async with asyncio.timeout(2 * CALL_SECONDS):
+                    await producer.send_and_wait(
+                        subject,
+                        payload,
+                        key=(key or message_id).encode(),
+                        headers=[_CONTENT_TYPE],
+                    )
+            except (MessageSizeTooLargeError, RecordListTooLargeError) as error:
+                raise too_large(payload) from error
 
     async def setup(self) -> dict[str, list[str]]:
         """Create the topics that are missing; every broker's own retention rules the others."""

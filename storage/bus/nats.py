@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Final
 
+import nats.errors
 import nats.js.errors
 from nats.js.api import (
     AckPolicy,
@@ -22,6 +23,7 @@ from storage.bus.contract import (
     REPEATS_SECONDS,
     STREAMS,
     Timing,
+    too_large,
 )
 from storage.bus.nats_forget import forget
 from storage.bus.nats_link import Link
@@ -51,6 +53,8 @@ class NatsBus:
                 raise Unavailable(
                     "bus", f"the bus has no stream for {subject}: run `upnext bus setup`"
                 ) from error
+            except nats.errors.MaxPayloadError as error:
+                raise too_large(payload) from error
 
     async def setup(self) -> dict[str, list[str]]:
         """Create the streams ANALYTICS and RECS and the durable consumer where they are missing."""

@@ -10,9 +10,11 @@ from typing import cast
 from core.clock import Clock, utc_now
 from core.errors import Unavailable
 from core.messages import Message
-from storage.bus.contract import EVENTS, STREAMS, Timing
+from storage.bus.contract import EVENTS, STREAMS, Timing, too_large
 
 NO_WAITING = Timing(first=0)
+LARGEST = 2**20
+"""Bytes of a message, as a NATS server has it by default."""
 
 
 @dataclass(slots=True, eq=False)
@@ -54,6 +56,8 @@ class MemoryBus:
         """Keep it, unless a message of this id came before."""
         del key
         self.check()
+        if len(payload) > LARGEST:
+            raise too_large(payload)
         if message_id not in self.ids:
             self.ids.add(message_id)
             self.kept.append(Kept(len(self.ids), subject, payload, self.clock()))

@@ -7,14 +7,16 @@ from typing import Any, Protocol
 from uuid import uuid4
 
 import msgspec
+import structlog
 from sqlalchemy import Row, text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from core.errors import Unavailable
+from core.errors import InvalidInput, Unavailable
 from core.events import SUBJECTS, CloudEvent, Event
 from storage.postgres.engine import budget_of, transaction
 
 _PAGE = 100
+_log = structlog.get_logger(__name__)
 
 _APPEND = text(
     "INSERT INTO outbox (message_id, type, data) VALUES (:id, :type, CAST(:data AS jsonb))"
@@ -34,10 +36,13 @@ _PRUNE = text("DELETE FROM outbox WHERE published_at < :before")
 class Publisher(Protocol):
     """The side of the bus that the relay needs."""
 
-    async def publish(self, subject: str, message_id: str, payload: bytes) -> None:
-        """Publish and wait until the bus has it; a repeated id within minutes is dropped there.
+    async def publish(
+        self, subject: str, message_id: str, payload: bytes, key: str | None = None
+    ) -> None:
+        """Publish and wait until the bus has it; those of one key stay in their order.
 
         Raises:
+            InvalidInput: the message is larger than the bus takes.
             Unavailable: the bus may or may not have it: publish it again with the same id.
         """
         ...
@@ -78,7 +83,8 @@ class PostgresOutbox:
 
         Sending ends after half of the transaction's time, so that what went out can be marked. One
         relay works at a time, any other gets 0. Killed between publishing and marking, the next
-        one publishes the same events with the same ids.
+        one publishes the same events with the same ids. An event that is too large for the bus is
+        logged and passed over: it would hold up all that come after it.
 
         Raises:
             Unavailable: the bus is away, or too slow for one event: what went out before is
@@ -94,7 +100,7 @@ class PostgresOutbox:
             try:
                 async with asyncio.timeout(budget and budget / 2):
                     for row in rows:
-                        await bus.publish(SUBJECTS[row.type], str(row.message_id), _envelope(row))
+                        await _publish(bus, row)
                         sent.append(row.id)
             except TimeoutError:
                 failure = None if sent else Unavailable("bus", "the bus is too slow")
@@ -109,6 +115,14 @@ class PostgresOutbox:
         """Forget events published before `before`; how many. Raises `Unavailable`."""
         async with transaction(self._engine) as connection:
             return (await connection.execute(_PRUNE, {"before": before})).rowcount
+
+
+async def _publish(bus: Publisher, row: Row[Any]) -> None:
+    message_id, key = str(row.message_id), row.data.get("model_id")
+    try:
+        await bus.publish(SUBJECTS[row.type], message_id, _envelope(row), key)
+    except InvalidInput as error:
+        _log.error("An event stays here.", id=message_id, type=row.type, reason=str(error))
 
 
 def _envelope(row: Row[Any]) -> bytes:

@@ -9,6 +9,7 @@ import pytest
 import pytest_asyncio
 
 from core.clock import utc_now
+from core.errors import InvalidInput
 from core.messages import Message
 from ingest.ports import EventSource
 from storage import bus as buses
@@ -216,6 +217,12 @@ async def test_a_repeat_may_be_dropped_by_its_id(world: World) -> None:
     assert set(payloads(messages)) == {b"repeated"}
     await consumer.acknowledge(messages)
     await lag(consumer, 0)
+
+
+async def test_a_message_that_is_too_large_is_refused(world: World) -> None:
+    with pytest.raises(InvalidInput, match="3,000,000 bytes"):
+        await world.publish(bytes(3_000_000))
+    await world.bus.ping()
 
 
 async def test_setup_leaves_what_is_there(world: World) -> None:

@@ -5,23 +5,25 @@ import signal
 import sys
 from collections.abc import AsyncIterator
 from datetime import timedelta
-from uuid import UUID
+from typing import NamedTuple
 
 import msgspec
 import nats
 import pytest
+import structlog
+from aiokafka import AIOKafkaConsumer
 from nats.js.client import JetStreamContext
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from core.clock import utc_now
 from core.errors import Unavailable
-from core.events import CloudEvent, ModelTrainingCompleted, ModelTrainingStarted
+from core.events import CloudEvent, DeadLetter, ModelTrainingCompleted, ModelTrainingStarted
 from core.settings import load
 from storage.bus import Bus, connect
 from storage.postgres.engine import pool
 from storage.postgres.models import PostgresModels
-from storage.postgres.outbox import PostgresOutbox
+from storage.postgres.outbox import PostgresOutbox, append
 
 pytestmark = pytest.mark.integration
 
@@ -34,8 +36,8 @@ from storage.postgres.engine import connect
 from storage.postgres.outbox import PostgresOutbox
 
 class Deadly:
-    async def publish(self, subject, message_id, payload):
-        await real.publish(subject, message_id, payload)
+    async def publish(self, subject, message_id, payload, key):
+        await real.publish(subject, message_id, payload, key)
         os.kill(os.getpid(), signal.SIGKILL)
 
 real = bus(sys.argv[2])
@@ -49,13 +51,17 @@ class Recorder:
 
     def __init__(self, failing: int = 1_000) -> None:
         self.sent: list[tuple[str, str, CloudEvent]] = []
+        self.keys: list[str | None] = []
         self._failing = failing
 
-    async def publish(self, subject: str, message_id: str, payload: bytes) -> None:
+    async def publish(
+        self, subject: str, message_id: str, payload: bytes, key: str | None = None
+    ) -> None:
         if len(self.sent) == self._failing:
             raise Unavailable("bus")
         event = msgspec.json.decode(payload, type=CloudEvent)
         self.sent.append((subject, message_id, event))
+        self.keys.append(key)
 
 
 @pytest.fixture
@@ -102,6 +108,7 @@ async def test_events_go_out_in_order_as_cloud_events(engine: AsyncEngine) -> No
     assert (started.specversion, started.source, started.id) == ("1.0", "/upnext", first_id)
     assert (started.type, started.datacontenttype) == ("ModelTrainingStarted", "application/json")
     assert msgspec.json.decode(started.data, type=ModelTrainingStarted).model_id == model_id
+    assert recorder.keys == [model_id, model_id]
     ended = msgspec.json.decode(completed.data, type=ModelTrainingCompleted)
     assert (ended.model_id, ended.status, ended.error) == (model_id, "failed", "Too little data.")
     assert ended.duration_seconds >= 0
@@ -127,10 +134,12 @@ async def test_what_a_slow_bus_took_is_not_sent_again(database_url: str) -> None
         after = Recorder()
 
         class Slow(Recorder):
-            async def publish(self, subject: str, message_id: str, payload: bytes) -> None:
+            async def publish(
+                self, subject: str, message_id: str, payload: bytes, key: str | None = None
+            ) -> None:
                 if self.sent:
                     await asyncio.Event().wait()
-                await super().publish(subject, message_id, payload)
+                await super().publish(subject, message_id, payload, key)
 
         class Stuck(Recorder):
             async def publish(self, *_: object) -> None:
@@ -150,10 +159,12 @@ async def test_one_relay_works_at_a_time(engine: AsyncEngine) -> None:
     inside, go_on = asyncio.Event(), asyncio.Event()
 
     class Slow(Recorder):
-        async def publish(self, subject: str, message_id: str, payload: bytes) -> None:
+        async def publish(
+            self, subject: str, message_id: str, payload: bytes, key: str | None = None
+        ) -> None:
             inside.set()
             await go_on.wait()
-            await super().publish(subject, message_id, payload)
+            await super().publish(subject, message_id, payload, key)
 
     first = asyncio.create_task(outbox.relay(Slow()))
     await asyncio.wait_for(inside.wait(), 10)
@@ -163,27 +174,85 @@ async def test_one_relay_works_at_a_time(engine: AsyncEngine) -> None:
     assert other.sent == []
 
 
+async def killed_relay(database_url: str, bus_url: str) -> None:
+    """One message is on the bus, and its relay died before it could say so."""
+    relay = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", KILLED_RELAY, database_url, bus_url
+    )
+    assert await relay.wait() == -signal.SIGKILL
+
+
 async def test_a_relay_killed_before_it_marks_publishes_again_with_the_same_ids(
     engine: AsyncEngine, database_url: str, nats_url: str, bus: Bus, stream: JetStreamContext
 ) -> None:
     await failed_run(engine)
-    relay = await asyncio.create_subprocess_exec(
-        sys.executable, "-c", KILLED_RELAY, database_url, nats_url
-    )
-    assert await relay.wait() == -signal.SIGKILL
+    await killed_relay(database_url, nats_url)
     assert await messages(stream) == 1
-
-    class Both(Recorder):
-        async def publish(self, subject: str, message_id: str, payload: bytes) -> None:
-            await super().publish(subject, message_id, payload)
-            await bus.publish(subject, message_id, payload)
-
-    again = Both()
-    assert await PostgresOutbox(engine).relay(again) == 2
+    assert await PostgresOutbox(engine).relay(bus) == 2
     kept = await stream.get_last_msg("RECS", "recs.model-training-started")
     assert kept.headers is not None
-    assert UUID(kept.headers["Nats-Msg-Id"]) == UUID(again.sent[0][1])
+    assert kept.data is not None
+    event = msgspec.json.decode(kept.data, type=CloudEvent)
+    assert kept.headers["Nats-Msg-Id"] == event.id
     assert await messages(stream) == 2, "the bus drops what comes with an id it knows"
+
+
+async def test_over_kafka_a_killed_relay_repeats_and_the_order_stays(
+    engine: AsyncEngine, database_url: str, kafka_url: str
+) -> None:
+    bus = connect(kafka_url)
+    await bus.setup()
+    model_id = await failed_run(engine)
+    await killed_relay(database_url, kafka_url)
+    assert await PostgresOutbox(engine).relay(bus) == 2
+    await bus.close()
+    started, completed = "recs.model-training-started", "recs.model-training-completed"
+    records = [each for each in await read(kafka_url, started, completed) if each.key == model_id]
+    assert sorted(each.topic for each in records) == [completed, started, started]
+    ids = {each.id for each in records if each.topic == started}
+    assert len(ids) == 1, "a repeat is known by its id"
+
+
+class Record(NamedTuple):
+    topic: str
+    key: str
+    id: str
+
+
+async def read(kafka_url: str, *topics: str) -> list[Record]:
+    """All that the topics have, without joining any group."""
+    servers = kafka_url.removeprefix("kafka://")
+    consumer = AIOKafkaConsumer(
+        *topics, bootstrap_servers=servers, auto_offset_reset="earliest", group_id=None
+    )
+    await consumer.start()
+    try:
+        found: list[Record] = []
+        while batch := await consumer.getmany(timeout_ms=500):
+            for records in batch.values():
+                for each in records:
+                    event = msgspec.json.decode(each.value, type=CloudEvent)
+                    found.append(Record(each.topic, each.key.decode(), event.id))
+        return found
+    finally:
+        await consumer.stop()
+
+
+async def test_what_is_too_large_for_the_bus_does_not_hold_up_the_rest(
+    engine: AsyncEngine, bus: Bus, stream: JetStreamContext
+) -> None:
+    letter = DeadLetter(
+        event="x" * 2_000_000, encoding="utf-8", subject="a", reason="too long", attempts=1
+    )
+    async with engine.begin() as connection:
+        await append(connection, letter)
+    await failed_run(engine)
+    outbox = PostgresOutbox(engine)
+    with structlog.testing.capture_logs() as lines:
+        assert await outbox.relay(bus) == 3
+    assert [line["event"] for line in lines] == ["An event stays here."]
+    assert await messages(stream) == 2
+    assert await outbox.relay(bus) == 0
 
 
 async def test_pruning_forgets_only_what_was_published(engine: AsyncEngine) -> None:
