@@ -22,7 +22,7 @@ from bench.training_child import StageFigures
 from core.clock import utc_now
 from core.errors import SetupError, UpnextError
 from core.settings import Settings, child_environment, load
-from core.types import ModelType
+from core.types import ModelType, Video
 from embeddings.content_store import ContentStore, Segment
 from embeddings.text import REVISION, genres_of, text_hash, text_of
 from storage.artifacts import artifact_store
@@ -94,7 +94,7 @@ def measure(interactions: int, videos: int, model_type: ModelType) -> Figures:
         )
         migrate.upgrade(settings.postgres_url or "")
         request = asyncio.run(_filled(settings, interactions, videos, model_type))
-        keep_content(settings, videos)
+        keep_content(settings, catalogue(videos))
         return Figures(interactions, _run(settings, request))
 
 
@@ -115,12 +115,15 @@ async def _filled(
     )
 
 
-def keep_content(settings: Settings, videos: int) -> None:
-    """Store the made-up text vectors where those of an encoder are."""
-    made = catalogue(videos)
-    hashes = [text_hash(text_of(video), genres_of(video)) for video in made]
+def keep_content(settings: Settings, videos: Sequence[Video]) -> None:
+    """Store made-up text vectors of `bench.made_up_history.catalogue` where an encoder's are."""
+    hashes = [text_hash(text_of(video), genres_of(video)) for video in videos]
     ContentStore(artifact_store(settings.artifacts_url or ""), REVISION).append(
-        Segment([video.id for video in made], np.array(hashes, np.uint64), content_vectors(videos))
+        Segment(
+            [video.id for video in videos],
+            np.array(hashes, np.uint64),
+            content_vectors(len(videos)),
+        )
     )
 
 
