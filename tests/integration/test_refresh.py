@@ -20,12 +20,14 @@ from api.maker import Maker
 from api.moment import Moment
 from core.clock import Clock, utc_now
 from core.errors import Unavailable
+from core.jobs import Job
 from core.settings import Settings, child_environment, load
 from core.types import Interaction, Model, RankingConfig, UserId
 from embeddings.version import open_version
 from storage.artifacts import artifact_store
 from storage.postgres.engine import transaction
 from storage.postgres.interactions import PostgresInteractions
+from storage.postgres.jobs import PostgresJobs
 from storage.postgres.models import PostgresModels
 from storage.postgres.refreshes import PostgresRefreshes
 from storage.postgres.videos import PostgresVideos
@@ -33,8 +35,10 @@ from storage.redis.client import connect as connect_redis
 from storage.redis.users import RedisUserCache
 from tests.histories import START, watch
 from tests.stored import store_live, store_ready, store_videos
-from upnext.jobs.refresh import PAGE, ListsFailed, Refreshed, refresh
+from upnext.jobs.queued import JobRunner
+from upnext.jobs.refresh import PAGE, ListsFailed, Refreshed, refresh, refresh_active
 from upnext.jobs.snapshots import snapshot_of
+from upnext.jobs.upkeep import refresh_lists
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(120)]
 
@@ -292,3 +296,58 @@ async def test_models_from_before_there_were_refreshes_ask_for_none(here: Here) 
         await connection.execute(text("UPDATE models SET live_reason = NULL"))
     assert await here.refresh() is None
     assert await here.events() == []
+
+
+async def _come_back(here: Here, users: list[UserId]) -> None:
+    hours = (utc_now() - timedelta(minutes=10) - START) / timedelta(hours=1)
+    again = [watch(f"{user}-again", user, NAMES[0], hours=hours) for user in users]
+    await PostgresInteractions(here.engine).add_many(again)
+
+
+async def _done(here: Here) -> Job:
+    jobs = PostgresJobs(here.engine, utc_now)
+    job = await jobs.put("refresh", "schedule")
+    assert job
+    await JobRunner(here.settings, here.engine, {"refresh": refresh_lists}).run(job.id)
+    return await jobs.get(job.id)
+
+
+async def test_a_schedule_makes_what_active_users_lack_or_what_is_stale(here: Here) -> None:
+    assert (await _done(here)).counts == {"users": 0}  # nobody was here within the hour
+    active = here.users[:3]
+    await _come_back(here, active)
+    expected = {"users": 3, "kept": 0, "model": here.live.version}
+    assert (await _done(here)).counts == expected
+    assert (await _done(here)).counts == expected | {"users": 0, "kept": 3}
+    assert await here.events() == [
+        {
+            "model_id": here.live.id,
+            "model_version": here.live.version,
+            "users": 3,
+            "reason": "scheduled",
+        }
+    ]
+    async with PostgresRefreshes(here.engine).lease() as mine:  # a flip's are being made
+        assert mine
+        assert await refresh_active(here.settings, here.engine) is None
+    later = utc_now() + timedelta(seconds=RankingConfig().soft_age_seconds)
+    done = await refresh_active(here.settings, here.engine, lambda: later)
+    assert done
+    assert done[1].made == 3
+
+
+async def test_a_schedule_makes_lists_for_ten_minutes_and_those_of_the_live_model(
+    here: Here,
+) -> None:
+    active = here.users
+    await _come_back(here, active)
+    began, asked = utc_now(), 0
+
+    def clock() -> datetime:
+        nonlocal asked
+        asked += 1
+        return began + timedelta(minutes=4 * asked)
+
+    done = await refresh_active(here.settings, here.engine, clock)
+    assert done
+    assert 0 < done[1].made < len(active)

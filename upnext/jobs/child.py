@@ -58,17 +58,17 @@ def main() -> int:
     return 0
 
 
-def give_way() -> None:
-    """Take only the processor and disk time that nobody else wants.
+def give_way(niceness: int = NICEST) -> None:
+    """Take only the processor and disk time that nobody else wants, or little of what they do.
 
     With autogroup scheduling a nice value counts inside a session only, so the session's group
     is lowered too; kernels without it have no such file.
     """
-    os.nice(NICEST)
+    os.nice(niceness)
     if hasattr(psutil, "IOPRIO_CLASS_IDLE"):  # Linux
         psutil.Process().ionice(psutil.IOPRIO_CLASS_IDLE)
     with suppress(FileNotFoundError, PermissionError):
-        Path("/proc/self/autogroup").write_text(str(NICEST))
+        Path("/proc/self/autogroup").write_text(str(niceness))
 
 
 def speaker() -> Callable[[msgspec.Struct], None]:
