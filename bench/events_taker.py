@@ -3,7 +3,7 @@
 import asyncio
 import multiprocessing
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import aclosing
 from multiprocessing.synchronize import Barrier
 from uuid import UUID
@@ -11,6 +11,7 @@ from uuid import UUID
 import msgspec
 
 from bench.made_up_events import SUBJECT
+from bench.server_cpu import server_cpu, spent
 from core.clock import utc_now
 from core.messages import Message
 from core.settings import Settings
@@ -31,15 +32,15 @@ _together: list[Barrier] = []
 
 
 class Taken(msgspec.Struct, frozen=True, kw_only=True):
-    """What consumers took, and which of it was new; seconds from the first to the last of them.
+    """What consumers took, and how much of it was new; seconds from the first to the last of them.
 
-    `cpu` are their CPU seconds, those of the servers not among them.
+    `cpu` has the CPU seconds of the consumers (`consumers`) and of each server's program.
     """
 
     events: int
     accepted: int
     seconds: float
-    cpu: float
+    cpu: Mapping[str, float]
 
 
 class _Part(msgspec.Struct, kw_only=True):
@@ -56,7 +57,7 @@ def take(
     settings: Settings, batch: int, consumers: int, given: Sequence[Sequence[bytes]] = ()
 ) -> Taken:
     """Have so many processes take what is on the bus, or each what it is given."""
-    context = multiprocessing.get_context("spawn")
+    context, before = multiprocessing.get_context("spawn"), server_cpu()
     parts = [(settings, batch, part) for part in given or [()] * consumers]
     with context.Pool(consumers, _start_with, (context.Barrier(consumers),)) as workers:
         done = workers.starmap(_take_part, parts, chunksize=1)
@@ -64,7 +65,7 @@ def take(
         events=sum(one.events for one in done),
         accepted=sum(one.accepted for one in done),
         seconds=max(one.ended for one in done) - min(one.began for one in done),
-        cpu=sum(one.cpu for one in done),
+        cpu={**spent(before, server_cpu()), "consumers": sum(one.cpu for one in done)},
     )
 
 
