@@ -19,7 +19,7 @@ from core.hashing import event_key
 from core.settings import Settings
 from core.types import UserId
 from storage import bus
-from storage.postgres.engine import pool
+from storage.postgres.engine import pool, reading
 from storage.postgres.users import PostgresUsers
 from storage.redis.client import connect as connect_redis
 from storage.redis.users import RedisUserCache
@@ -31,7 +31,7 @@ SUBJECTS = {
     "VideoWatched": "analytics.video-watched",
     "VideoRated": "analytics.video-rated",
 }
-AT_ONCE = 500
+AT_ONCE = 200
 AGAIN_SECONDS = 1.0
 """When the bus gives the events of a dead consumer to the next: soon, for the tests' sake."""
 
@@ -59,7 +59,7 @@ class Consuming(Program):
 import asyncio
 from core.logging import configure
 from core.settings import load
-from storage.postgres.engine import pool
+from storage.postgres.engine import pool, reading
 from upnext.consuming import consume
 
 async def main():
@@ -117,11 +117,20 @@ async def publish(url: str, sent: Sequence[Sent]) -> None:
     try:
         for first in range(0, len(sent), AT_ONCE):
             part = sent[first : first + AT_ONCE]
-            await asyncio.gather(
-                *(there.publish(one.subject, uuid4().hex, one.payload) for one in part)
-            )
+            await asyncio.gather(*(_publish(there, one) for one in part))
     finally:
         await there.close()
+
+
+async def _publish(there: bus.Bus, one: Sent) -> None:
+    """As every producer should: until the bus says that it has it."""
+    name = uuid4().hex
+
+    async def published() -> bool:
+        await there.publish(one.subject, name, one.payload)
+        return True
+
+    await until(published)
 
 
 async def make_streams(url: str) -> None:
@@ -225,17 +234,8 @@ async def account(settings: Settings, users: Sequence[str]) -> Account:
         return Account(keys, wrong or 0, dead or 0, stale)
 
 
-async def survive(
-    settings: Settings,
-    sent: Sequence[Sent],
-    kills: int,
-    log: Path,
-    meanwhile: Callable[[int], Awaitable[None]] | None = None,
-) -> None:
-    """Send all of it, in parts, while a consumer is killed so many times at random moments.
-
-    `meanwhile` comes after each kill, with its number.
-    """
+async def survive(settings: Settings, sent: Sequence[Sent], kills: int, log: Path) -> None:
+    """Send all of it, in parts, while a consumer is killed so many times at random moments."""
     draw = random.Random(2)  # noqa: S311
     consumer, url = Consuming(settings), settings.bus_url or ""
     part = -(-len(sent) // (kills + 1))
@@ -251,8 +251,6 @@ async def survive(
             await until(works)
             await asyncio.sleep(draw.uniform(0, 0.25))
             consumer.kill()
-            if meanwhile is not None:
-                await meanwhile(kill)
     await publish(url, sent[kills * part :])
     consumer.launch(log)
     try:
@@ -262,5 +260,13 @@ async def survive(
 
 
 async def _rows(engine: AsyncEngine) -> int:
-    async with engine.connect() as connection:
-        return int(await connection.scalar(text("SELECT count(*) FROM interactions")) or 0)
+    """Interactions there are, once somebody can say."""
+    found: list[int] = []
+
+    async def count() -> bool:
+        async with reading(engine) as connection:
+            found.append(await connection.scalar(text("SELECT count(*) FROM interactions")) or 0)
+        return True
+
+    await until(count)
+    return found[0]

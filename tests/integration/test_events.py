@@ -46,4 +46,4 @@ async def test_each_event_counts_once_whenever_the_consumer_is_killed(
     assert found.keys == {one.key for one in sent}
     assert len(found.keys) == EVENTS < len(sent)
     assert (found.wrong_counters, found.dead, found.stale) == (0, 0, [])
-    assert len(set(made)) > len(users)
+    assert len(set(made)) > 20  # so often a list was made while events flowed

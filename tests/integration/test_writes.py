@@ -1,4 +1,4 @@
-"""What is written over HTTP shows on every worker of two processes, and what they serve adds up."""
+"""What is written shows on every worker of two processes, and what they serve adds up."""
 
 import asyncio
 import socket
@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
+from uuid import uuid4
 
 import httpx
 import msgspec
@@ -15,8 +16,10 @@ import pytest
 from sqlalchemy import text
 
 from core.settings import Settings
+from storage import bus
 from storage.postgres.engine import pool
 from storage.postgres.videos import PostgresVideos
+from tests.eventful import Consuming, event, publish
 from tests.polling import eventually
 from tests.served import Served, of_popular_lists, two_processes
 
@@ -36,12 +39,17 @@ class Asking:
 
     def popular(self) -> list[dict[str, Any]]:
         """The list of popular videos as each worker shows it."""
+        return self._each("/recs/nobody?type=popular&limit=100")
+
+    def own(self, user: str) -> list[dict[str, Any]]:
+        """A user's own list as each worker shows it."""
+        return self._each(f"/recs/{user}?limit=100")
+
+    def _each(self, path: str) -> list[dict[str, Any]]:
         answers: list[dict[str, Any]] = []
         for server in self._servers:
             with server.client() as client:
-                for _ in range(ASKED):
-                    answer = client.get("/recs/nobody?type=popular&limit=100", headers=ALONE)
-                    answers.append(answer.json())
+                answers += [client.get(path, headers=ALONE).json() for _ in range(ASKED)]
         self.lists += len(answers)
         return answers
 
@@ -92,15 +100,20 @@ def break_off(server: Served, token: str, lines: bytes) -> None:
         connection.sendall(head.encode() + lines)
 
 
-def test_writes_reach_every_worker(database_url: str, redis_url: str, tmp_path: Path) -> None:
-    settings = of_popular_lists(database_url, redis_url, tmp_path)
+def test_writes_reach_every_worker(
+    database_url: str, redis_url: str, nats_url: str, tmp_path: Path
+) -> None:
+    made = of_popular_lists(database_url, redis_url, tmp_path)
+    settings = made.model_copy(update={"bus_url": nats_url})
     with two_processes(settings) as servers, servers[0].client() as client:
         asking = Asking(servers)
         configure(asking, client)
+        with consuming(settings, tmp_path / "consumer.log"):
+            events(asking, client, nats_url)
         with someones_long_transaction(settings):
             take_down(asking, client)
         imports(settings, servers[1], client)
-        eventually(lambda: served(client) == asking.lists, seconds=10)
+        eventually(lambda: last_hour(client)["lists"] == asking.lists, seconds=10)
 
 
 def configure(asking: Asking, client: httpx.Client) -> None:
@@ -113,6 +126,35 @@ def configure(asking: Asking, client: httpx.Client) -> None:
         return {answer["metadata"]["config_version"] for answer in asking.popular()} == {2}
 
     eventually(everywhere, seconds=WITHIN_SECONDS)
+
+
+@contextmanager
+def consuming(settings: Settings, log: Path) -> Iterator[None]:
+    """A worker's part for events, from the bus."""
+    asyncio.run(bus.setup(settings.bus_url or ""))
+    consumer = Consuming(settings)
+    consumer.launch(log)
+    try:
+        yield
+    finally:
+        consumer.stop()
+
+
+def events(asking: Asking, client: httpx.Client, url: str) -> None:
+    """A watch on the bus is soon off the user's lists, and counts for the list it came from."""
+    user = f"by-event-{uuid4().hex}"
+
+    def showing(video: str) -> list[bool]:
+        lists = [answer["recommendations"] for answer in asking.own(user)]
+        return [any(entry["content_id"] == video for entry in entries) for entries in lists]
+
+    asyncio.run(publish(url, [event(user, "v3")]))
+    eventually(lambda: not any(showing("v3")), seconds=30)  # the consumer is still starting
+    assert all(showing("v4"))
+    chosen = asking.own(user)[0]["metadata"]["recommendation_id"]
+    asyncio.run(publish(url, [event(user, "v4", recommendation_id=chosen)]))
+    eventually(lambda: not any(showing("v4")), seconds=WITHIN_SECONDS)
+    eventually(lambda: last_hour(client)["watches"] == 1, seconds=10)
 
 
 def take_down(asking: Asking, client: httpx.Client) -> None:
@@ -141,6 +183,6 @@ def imports(settings: Settings, server: Served, client: httpx.Client) -> None:
     assert count(settings) == before + 5_000
 
 
-def served(client: httpx.Client) -> int:
-    lists: int = client.get("/recs/stats").json()["last_hour"]["lists"]
-    return lists
+def last_hour(client: httpx.Client) -> dict[str, Any]:
+    stats: dict[str, Any] = client.get("/recs/stats").json()["last_hour"]
+    return stats

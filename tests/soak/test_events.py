@@ -1,0 +1,69 @@
+"""50,000 events through consumers that are killed 20 times, also with PostgreSQL away meanwhile."""
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+
+from core.settings import Settings, load
+from storage.embedded.stack import EmbeddedStack
+from storage.postgres import migrate
+from tests.eventful import account, lists_kept, make_streams, survive, traffic
+from tests.faults.dependencies import ServerProcess
+
+pytestmark = pytest.mark.soak
+
+EVENTS, KILLS, USERS = 50_000, 20, 2_000
+BEFORE_SECONDS, AWAY_SECONDS = 5.0, 15.0
+
+
+@pytest.fixture
+def stack(tmp_path: Path) -> Iterator[EmbeddedStack]:
+    with EmbeddedStack(tmp_path / "servers", ["postgres", "redis", "bus"]) as running:
+        migrate.upgrade(running.servers["postgres"].url)
+        yield running
+
+
+@pytest.fixture
+def settings(stack: EmbeddedStack) -> Settings:
+    return load(
+        {
+            "bus_url": stack.servers["bus"].url,
+            "postgres_url": stack.servers["postgres"].url,
+            "redis_url": stack.servers["redis"].url,
+            "events_batch": "100",
+        }
+    )
+
+
+async def _away(server: ServerProcess) -> None:
+    await asyncio.sleep(BEFORE_SECONDS)
+    await asyncio.to_thread(server.kill)
+    await asyncio.sleep(AWAY_SECONDS)
+    await asyncio.to_thread(server.restart)
+
+
+@pytest.mark.parametrize("outage", [False, True], ids=["kills", "kills and an outage"])
+async def test_each_event_counts_once(
+    stack: EmbeddedStack, settings: Settings, tmp_path: Path, *, outage: bool
+) -> None:
+    users = [f"{uuid4().hex}-{number}" for number in range(USERS)]
+    sent = traffic(EVENTS, users)
+    await make_streams(settings.bus_url or "")
+    async with lists_kept(settings, users) as made:
+        away = asyncio.create_task(_away(ServerProcess(stack.servers["postgres"])))
+        if not outage:
+            away.cancel()
+        await survive(settings, sent, KILLS, tmp_path / "consumer.log")
+        with suppress(asyncio.CancelledError):
+            await away
+    found = await account(settings, users)
+    assert found.keys == {one.key for one in sent}
+    assert len(found.keys) == EVENTS < len(sent)
+    assert (found.wrong_counters, found.dead, found.stale) == (0, 0, [])
+    assert len(set(made)) > 500  # so often a list was made while events flowed
+    log = (tmp_path / "consumer.log").read_text()
+    assert log.count("Traceback") == 0, log
