@@ -90,8 +90,11 @@ def event(
     return Sent(SUBJECTS[kind], msgspec.json.encode(body), event_key(SOURCE, name))
 
 
-def traffic(count: int, users: Sequence[str], *, seed: int = 0) -> list[Sent]:
-    """So many events of 60 videos, and 10 % repeats with other times, close by and far away."""
+def traffic(count: int, users: Sequence[str], *, hot: float = 0, seed: int = 0) -> list[Sent]:
+    """So many events of 60 videos, and 10 % repeats with other times, close by and far away.
+
+    `hot` is the share of one video.
+    """
     draw = random.Random(seed)  # noqa: S311 - not for secrets
     now, run = utc_now(), uuid4().hex
     told = []
@@ -100,7 +103,8 @@ def traffic(count: int, users: Sequence[str], *, seed: int = 0) -> list[Sent]:
         if number % 10 == 0:
             data = {"rating": draw.choice((0.5, 3, 5))}
         at = now - timedelta(minutes=draw.uniform(0, 1e5))
-        told.append((draw.choice(users), f"v{draw.randrange(60)}", f"{run}-{number}", at, data))
+        video = "v0" if draw.random() < hot else f"v{draw.randrange(60)}"
+        told.append((draw.choice(users), video, f"{run}-{number}", at, data))
     sent = [event(user, video, name=name, at=at, **data) for user, video, name, at, data in told]
     for number in range(count // 10):
         user, video, name, at, data = told[draw.randrange(count // 2)]

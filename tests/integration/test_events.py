@@ -1,14 +1,32 @@
 """Events from a real bus to real stores, through consumers that are killed."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import aclosing
 from pathlib import Path
 from uuid import uuid4
 
 import pytest
 
 from core.settings import Settings, load
+from core.types import UserId
 from storage.embedded.stack import EmbeddedStack
-from tests.eventful import account, lists_kept, make_streams, survive, traffic
+from storage.postgres.engine import pool
+from storage.postgres.owed_drops import PostgresOwedDrops
+from storage.redis.client import connect
+from storage.redis.users import RedisUserCache
+from tests.eventful import (
+    FIELD,
+    Consuming,
+    account,
+    lists_kept,
+    make_streams,
+    nothing_waits,
+    publish,
+    survive,
+    traffic,
+    until,
+)
+from tests.faults.dependencies import ServerProcess
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(120)]
 
@@ -47,3 +65,56 @@ async def test_each_event_counts_once_whenever_the_consumer_is_killed(
     assert len(found.keys) == EVENTS < len(sent)
     assert (found.wrong_counters, found.dead, found.stale) == (0, 0, [])
     assert len(set(made)) > 20  # so often a list was made while events flowed
+
+
+async def test_two_consumers_with_one_hot_video_while_redis_hangs(
+    tmp_path: Path, database_url: str
+) -> None:
+    users = [f"u{number}" for number in range(50)]
+    sent = traffic(2_000, [*users, *[users[0]] * 50], hot=0.5)
+    with EmbeddedStack(tmp_path / "servers", ["bus", "redis"]) as stack:
+        urls = {"bus_url": stack.servers["bus"].url, "redis_url": stack.servers["redis"].url}
+        settings = load({**urls, "postgres_url": database_url, "events_batch": "50"})
+        await make_streams(urls["bus_url"])
+        await _keep_a_list_of_each(urls["redis_url"], users)
+        redis = ServerProcess(stack.servers["redis"])
+        redis.hang()
+        try:
+            await publish(urls["bus_url"], sent)
+            consumers = [Consuming(settings) for _ in range(2)]
+            for consumer in consumers:
+                consumer.launch(tmp_path / "consumers.log")
+            await nothing_waits(urls["bus_url"])
+        finally:
+            for consumer in consumers:
+                consumer.kill()
+            redis.resume()
+        assert len((await account(settings, users)).stale) == len(users)
+        with_debts = Consuming(settings)  # which are not its own
+        with_debts.launch(tmp_path / "consumers.log")
+        await _nothing_owed(settings)
+        with_debts.stop()
+        found = await account(settings, users)
+    assert found.keys == {one.key for one in sent}
+    assert (found.wrong_counters, found.dead, found.stale) == (0, 0, [])
+    log = (tmp_path / "consumers.log").read_text()
+    assert 1 <= log.count("lists_not_dropped") <= len(consumers)  # once each, if each had any
+    assert "Traceback" not in log
+    assert "Waiting for a dependency." not in log  # what is said of a deadlock
+
+
+async def _keep_a_list_of_each(url: str, users: Sequence[str]) -> None:
+    async with aclosing(connect(url, 2.0)) as redis:
+        for user in users:
+            await RedisUserCache(redis).put_list(UserId(user), FIELD, 1, b"1", 3600)
+
+
+async def _nothing_owed(settings: Settings) -> None:
+    async with pool(settings) as engine:
+        owed = PostgresOwedDrops(engine)
+        assert await owed.owed(1)
+
+        async def paid() -> bool:
+            return not await owed.owed(1)
+
+        await until(paid)
