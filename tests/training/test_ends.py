@@ -17,6 +17,7 @@ from storage.milvus_writer import MilvusWriter
 from storage.model_status import begun_before
 from storage.postgres.models import PostgresModels
 from tests.polling import eventually
+from upnext.jobs.by_worker import train_by_worker
 from upnext.jobs.promote import promote
 from upnext.jobs.sweep import sweep
 from upnext.jobs.train import train, train_queued
@@ -126,6 +127,27 @@ async def test_a_queued_run_is_not_blamed_for_a_child_that_takes_long_to_stop(
     assert not process.is_running()
 
 
+@pytest.mark.usefixtures("history", "index")
+async def test_who_follows_a_queued_run_hears_of_it_and_can_cancel_it(
+    settings: Settings, registry: PostgresModels
+) -> None:
+    heard: list[Progress] = []
+    asked = asyncio.create_task(train_by_worker(settings, "content", None, None, heard.append))
+    await train_queued(settings, (await _queued(registry)).id)
+    model = await asyncio.wait_for(asked, 10)
+    assert (model.status in {"ready", "live"}, model.error) == (True, None)
+    stages = [progress.stage for progress in heard]
+    assert stages[0] == "queued"
+    assert len(set(stages)) > 2
+
+    asked = asyncio.create_task(train_by_worker(settings, "content", None, None, heard.append))
+    waiting = await _queued(registry)
+    asked.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await asked
+    assert (await registry.get(waiting.id)).status == "cancelled"
+
+
 @pytest.mark.usefixtures("history")
 async def test_the_training_process_dies_with_its_parent_and_blocks_no_other(
     settings: Settings, index: MilvusWriter, registry: PostgresModels
@@ -156,3 +178,10 @@ async def _becomes(registry: PostgresModels, model_id: str, check: Callable[[Mod
 
 def _ignore(_progress: Progress) -> None:
     pass
+
+
+async def _queued(registry: PostgresModels) -> Model:
+    async with asyncio.timeout(10):
+        while not (found := await registry.find("content", "queued")):  # noqa: ASYNC110
+            await asyncio.sleep(0.05)
+    return found[0]

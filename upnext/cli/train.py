@@ -9,19 +9,22 @@ from typing import Any
 
 import click
 
-from core.errors import UpnextError
+from core.errors import Conflict, UpnextError
 from core.settings import Settings
 from core.types import Model, ModelType
 from upnext.cli.console import emit
 from upnext.cli.context import stores
 from upnext.cli.models import table_of
 from upnext.cli.stages import Stages
+from upnext.home import Home
+from upnext.jobs.by_worker import train_by_worker
 from upnext.jobs.encode_new import Updated, encode_new_videos
 from upnext.jobs.promote import live_model, promote, promote_first
 from upnext.jobs.train import train as run_training
 
 DAY = click.DateTime(formats=["%Y-%m-%d"])
 STAGES = {
+    "queued": "Waiting for the worker",
     "reading": "Reading",
     "encoding": "Encoding texts",
     "adding": "Adding",
@@ -36,7 +39,10 @@ STAGES = {
 
 @click.group()
 def train() -> None:
-    """Fit a model and publish it."""
+    """Fit a model and publish it.
+
+    Where `upnext up` runs, its worker does the work; else this command does. Ctrl-C cancels it.
+    """
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,11 +170,27 @@ async def _train(
     live: bool,
 ) -> Model:
     kind = model_type or await _live_type(settings)
+    stack = Home(settings.home).live()
+    # Before it has an address, `upnext up` makes the first model itself, without a worker.
+    queued = stack is not None and stack.address is not None
     with Stages(STAGES) as stages:
-        model = await run_training(settings, kind, start, end, stages.show)
-    if model.status != "ready":
+        training = train_by_worker if queued else run_training
+        model = await training(settings, kind, start, end, stages.show)
+    if model.status not in {"ready", "live"}:
         raise UpnextError(f"Model {model.id} {model.status}: {model.error}")
-    return await (promote(settings, model.id) if live else promote_first(settings, model))
+    if live and model.status == "ready":
+        return await _made_live(settings, model)
+    return model if queued else await promote_first(settings, model)
+
+
+async def _made_live(settings: Settings, model: Model) -> Model:
+    try:
+        return await promote(settings, model.id)
+    except Conflict:
+        now = await live_model(settings)
+        if now is not None and now.id == model.id:  # the worker was first
+            return now
+        raise
 
 
 async def _live_type(settings: Settings) -> ModelType:
