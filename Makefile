@@ -38,14 +38,19 @@ format: $(VENV)/.dev  ## Format the code and mend what the linter can mend
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
 
-openapi: $(VENV)/.dev  ## Write contracts/openapi.json anew, after a change of the contract
+openapi: $(VENV)/.dev  ## Write contracts/openapi.json and asyncapi.json anew, after a change of a contract
 	@$(BIN)/python -m tests.contract_http.snapshot
+	@$(BIN)/upnext bus asyncapi > contracts/asyncapi.json
 
 bench: $(VENV)/.bench  ## Measure the service: starts one, loads it, prints figures
 	@$(BIN)/python -m bench
 	@$(BIN)/python -m bench.uncached
 	@$(BIN)/python -m bench.hot
 	@$(BIN)/python -m bench.memory
+	@$(BIN)/python -m bench.events_rate
+	@$(BIN)/python -m bench.events_lag --rows 300000
+	@$(BIN)/python -m bench.events_to_list
+	@$(BIN)/python -m bench.events_heavy --rows 300000
 
 lock: $(VENV)/.dev  ## Renew requirements.lock from pyproject.toml
 	@echo 'torch==2.13.0' > $(VENV)/torch.txt  # the release whose CPU build the lock is tried with

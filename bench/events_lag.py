@@ -29,7 +29,7 @@ from storage.redis.client import connect as connect_redis
 from storage.redis.notices import RedisNotices
 from upnext.cli.console import emit
 
-SETTLING_SECONDS = 10.0  # workers start, and catch up
+SETTLING_SECONDS = 30.0
 # A third of the events were recommended; of those the index knows the newest at once.
 _NEWEST = text("SELECT max(occurred_at) FROM interactions WHERE recommendation_id IS NOT NULL")
 
@@ -99,7 +99,7 @@ async def measure(
         following = asyncio.create_task(RedisNotices(redis).run(heard))
         open_.callback(following.cancel)
         async with sending(settings, Traffic(), per_second) as sent_by_now:
-            await asyncio.sleep(SETTLING_SECONDS)
+            await _caught_up(source, per_second)
             began, samples = time.monotonic(), []
             for number in range(round(seconds / every) + 1):
                 await asyncio.sleep(began + number * every - time.monotonic())
@@ -116,6 +116,14 @@ async def measure(
                     )
                 )
     return samples
+
+
+async def _caught_up(source: bus.Events, per_second: int) -> None:
+    """Wait for the workers: they start while events come already. Half a minute is enough."""
+    await asyncio.sleep(1.0)
+    until = time.monotonic() + SETTLING_SECONDS
+    while await source.waiting() > per_second / 4 and time.monotonic() < until:
+        await asyncio.sleep(0.2)
 
 
 def slope(samples: Sequence[Sample], name: str) -> float:
