@@ -1,14 +1,19 @@
 """Events as they come in: CloudEvents 1.0 in structured JSON, as the event contract names them."""
 
 from datetime import datetime
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
+from msgspec import Meta
 
 from core.errors import InvalidInput
 from core.hashing import event_key
 from core.types import Interaction
 from ingest.checks import (
+    HIGHEST_RATING,
+    ID,
+    LONGEST_SECONDS,
+    LOWEST_RATING,
     LatestTime,
     check_id,
     check_occurred_at,
@@ -23,31 +28,42 @@ from ingest.weights import WatchWeights, rating_weight
 LONGEST_NAME = 1_000  # of an event's id or source, which are not ids of ours
 
 
+# What the checks below hold an event to, for the document that is made from these structs.
+_ID_OF_OURS = Meta(extra_json_schema={"pattern": f"^{ID.pattern}$"})
+_Id = Annotated[str | int, _ID_OF_OURS]
+_Seconds = Annotated[float, Meta(extra_json_schema={"minimum": 0, "maximum": LONGEST_SECONDS})]
+_Rating = Annotated[
+    float, Meta(extra_json_schema={"minimum": LOWEST_RATING, "maximum": HIGHEST_RATING})
+]
+_Name = Annotated[str, Meta(extra_json_schema={"minLength": 1, "maxLength": LONGEST_NAME})]
+_Time = Annotated[datetime, Meta(extra_json_schema={"format": "date-time"})]
+
+
 class WatchedData(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What was watched, by whom, and for how long."""
 
-    user_id: str | int
-    video_id: str | int
-    watched_seconds: float | None = None
-    video_seconds: float | None = None
-    recommendation_id: str | None = None
+    user_id: _Id
+    video_id: _Id
+    watched_seconds: _Seconds | None = None
+    video_seconds: _Seconds | None = None
+    recommendation_id: Annotated[str, _ID_OF_OURS] | None = None
 
 
 class RatedData(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A rating, 0.5 to 5."""
 
-    user_id: str | int
-    video_id: str | int
-    rating: float
+    user_id: _Id
+    video_id: _Id
+    rating: _Rating
 
 
 class _Envelope(msgspec.Struct, frozen=True, kw_only=True, tag_field="type"):
     """The attributes of CloudEvents that matter here; others (extensions) are passed over."""
 
     specversion: Literal["1.0"]
-    id: str
-    source: str
-    time: datetime | None = None
+    id: _Name
+    source: _Name
+    time: _Time | None = None
     datacontenttype: str | None = None
 
 

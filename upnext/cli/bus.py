@@ -36,5 +36,18 @@ def setup(*, as_json: bool) -> None:
     emit(made, as_json=as_json, table=lambda: _listed(made))
 
 
+@bus.command()
+def asyncapi() -> None:
+    """Print the AsyncAPI document of the events that come in and go out.
+
+    \b
+    Example:
+      upnext bus asyncapi > asyncapi.json
+    """  # noqa: D301
+    from upnext.asyncapi import text  # noqa: PLC0415 - not for --help
+
+    click.echo(text())
+
+
 def _listed(made: Mapping[str, Sequence[str]]) -> str:
     return "\n".join(f"{kind.capitalize()}: {', '.join(names)}" for kind, names in made.items())
