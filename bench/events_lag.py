@@ -120,10 +120,10 @@ async def measure(
 
 async def _caught_up(source: bus.Events, per_second: int) -> None:
     """Wait for the workers: they start while events come already. Half a minute is enough."""
-    await asyncio.sleep(1.0)
-    until = time.monotonic() + SETTLING_SECONDS
-    while await source.waiting() > per_second / 4 and time.monotonic() < until:
-        await asyncio.sleep(0.2)
+    for _ in range(round(SETTLING_SECONDS)):
+        await asyncio.sleep(1.0)
+        if await source.waiting() < per_second / 4:
+            return
 
 
 def slope(samples: Sequence[Sample], name: str) -> float:
