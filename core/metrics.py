@@ -66,6 +66,26 @@ EVENT_NEWEST = Gauge(
     "upnext_event_newest_timestamp_seconds", "When the bus got the newest event that is done with.",
     multiprocess_mode="livemax",
 )  # fmt: skip
+JOBS = Counter(
+    "upnext_jobs", "Attempts at jobs: done, failed, waiting (a dependency is away), given_up.",
+    ["kind", "outcome"],
+)  # fmt: skip
+JOB_SECONDS = Histogram(
+    "upnext_job_seconds", "Time of an attempt at a job, however it ended.", ["kind"],
+    buckets=(0.01, 0.05, 0.25, 1.0, 5.0, 15.0, 60.0, 300.0, 1800.0, 7200.0),
+)  # fmt: skip
+JOBS_QUEUED = Gauge(
+    "upnext_jobs_queued", "Jobs and trainings that wait for a worker, in all.", ["kind"],
+    multiprocess_mode="livemax",
+)  # fmt: skip
+JOBS_OLDEST = Gauge(
+    "upnext_jobs_oldest_seconds", "How long the oldest of them has waited.", ["kind"],
+    multiprocess_mode="livemax",
+)  # fmt: skip
+JOB_LAST_SUCCESS = Gauge(
+    "upnext_job_last_success_timestamp_seconds", "When a job of the kind last ended well.",
+    ["kind"], multiprocess_mode="livemax",
+)  # fmt: skip
 
 _LIVE_FILE = re.compile(r"gauge_live[a-z]+_(\d+)\.db")
 

@@ -180,6 +180,11 @@ def was_given(variables: Mapping[str, str]) -> bool:
     return variables.items() <= os.environ.items()
 
 
+def keep_from_children(name: str) -> str | None:
+    """The value of an environment variable that processes started from now on do not get."""
+    return os.environ.pop(name, None)
+
+
 def child_environment(settings: Settings) -> dict[str, str]:
     """The environment for a child process that must see the same settings."""
     ours = {}

@@ -1,16 +1,21 @@
-"""The folder where the workers of an API write what they measure, and a port that shows it."""
+"""The folder where processes write what they measure, and ports that show it."""
 
 import shutil
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+from core.errors import SetupError
 from core.settings import Settings, give_children, was_given
 
 # The library that measures reads this as it is imported, so it must be there before.
 FOLDER_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
+
+Page = tuple[int, str, bytes]
+"""Status, content type, body."""
+Pages = dict[str, Callable[[], Page]]
 
 
 def variables(settings: Settings) -> dict[str, str]:
@@ -35,7 +40,21 @@ def measured(settings: Settings) -> Iterator[None]:
     folder = _folder(settings)
     if not was_given(variables(settings)):
         give_children(emptied(settings))
-    with _port(settings, folder):
+    with _port(settings.host, settings.metrics_port, {"/metrics": lambda: _metrics(folder)}):
+        yield
+
+
+@contextmanager
+def exposed(settings: Settings, folder: str | None, alive: Callable[[], bool]) -> Iterator[None]:
+    """What a worker measures and whether it is `alive`, on a port of its own, if one is set.
+
+    `folder` is the one that it shares with the API, if it does.
+    """
+    pages: Pages = {
+        "/metrics": lambda: _metrics(None if folder is None else Path(folder)),
+        "/health/live": lambda: _live(alive),
+    }
+    with _port(settings.host, settings.worker_metrics_port, pages):
         yield
 
 
@@ -43,12 +62,29 @@ def _folder(settings: Settings) -> Path:
     return settings.home.absolute() / "run" / f"metrics-{settings.port}"
 
 
+def _metrics(folder: Path | None) -> Page:
+    from core.metrics import CONTENT_TYPE, exposition  # noqa: PLC0415 - after the folder
+
+    return 200, CONTENT_TYPE, exposition(folder)
+
+
+def _live(alive: Callable[[], bool]) -> Page:
+    is_alive = alive()
+    body = b'{"status":"ok"}' if is_alive else b'{"status":"stuck"}'
+    return 200 if is_alive else 503, "application/json", body
+
+
 @contextmanager
-def _port(settings: Settings, folder: Path) -> Iterator[None]:
-    if settings.metrics_port is None:
+def _port(host: str, port: int | None, pages: Pages) -> Iterator[None]:
+    if port is None:
         yield
         return
-    server = ThreadingHTTPServer((settings.host, settings.metrics_port), _handler(folder))
+    try:
+        server = ThreadingHTTPServer((host, port), _handler(pages))
+    except OSError as error:
+        raise SetupError(
+            f"Port {port} of {host} cannot be had for /metrics: {error.strerror}."
+        ) from error
     threading.Thread(target=server.serve_forever, name="metrics", daemon=True).start()
     try:
         yield
@@ -57,19 +93,17 @@ def _port(settings: Settings, folder: Path) -> Iterator[None]:
         server.server_close()
 
 
-def _handler(folder: Path) -> type[BaseHTTPRequestHandler]:
+def _handler(pages: Pages) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
-        """GET /metrics and nothing else."""
+        """GET of these pages and nothing else."""
 
         def do_GET(self) -> None:
-            from core.metrics import CONTENT_TYPE, exposition  # noqa: PLC0415 - after the folder
-
-            if self.path != "/metrics":
+            if self.path not in pages:
                 self.send_error(404)
                 return
-            body = exposition(folder)
-            self.send_response(200)
-            self.send_header("Content-Type", CONTENT_TYPE)
+            status, content_type, body = pages[self.path]()
+            self.send_response(status)
+            self.send_header("Content-Type", content_type)
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
             self.wfile.write(body)

@@ -16,7 +16,7 @@ from functools import partial
 import click
 
 from core.errors import SetupError
-from core.settings import Settings, child_environment
+from core.settings import Settings, child_environment, give_children
 from storage import bus
 from storage.embedded.identity import Identity
 from storage.embedded.milvus import LITE_VIDEOS
@@ -25,6 +25,7 @@ from storage.embedded.server import EmbeddedServer
 from storage.embedded.stack import FIELDS, EmbeddedStack
 from storage.postgres import migrate
 from upnext.cli.console import console
+from upnext.exposing import emptied
 from upnext.first_start import fill, inventory
 from upnext.home import FREE_BYTES, STARTED_BY_UP, Home, StackFile, complete, endpoints_of
 from upnext.serve import check_address
@@ -112,6 +113,7 @@ class Up:
             _say(f"Started {names} in {time.monotonic() - began:.1f} s")
 
     def _start_processes(self, running: ExitStack) -> None:
+        give_children(emptied(self.settings))  # both measure there, and the API shows it
         worker, api = (
             ChildProcess(name, self.home.logs / f"{name}.log") for name in ("worker", "api")
         )

@@ -1,6 +1,7 @@
 """What a worker does without being asked: by schedule, and what cannot wait for one."""
 
 from collections.abc import Coroutine, Iterator, Mapping
+from datetime import timedelta
 from typing import Any, cast
 
 import msgspec
@@ -10,7 +11,9 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from core.clock import utc_now
 from core.cron import OFF
 from core.jobs import UPKEEP, UpkeepKind
+from core.metrics import JOB_LAST_SUCCESS, JOBS_OLDEST, JOBS_QUEUED
 from core.settings import Settings
+from storage.postgres.job_list import PostgresJobList
 from storage.postgres.jobs import PostgresJobs
 from storage.postgres.models import PostgresModels
 from storage.queue import Task
@@ -18,6 +21,7 @@ from upnext.jobs.refresh import refresh
 from upnext.repeating import repeat
 
 REFRESH_SECONDS = 1.0
+BACKLOG_SECONDS = 10.0
 STALE_SECONDS = 5.0
 SCHEDULE = "schedule"
 """Who asks for the jobs of schedules."""
@@ -43,7 +47,7 @@ def tick(engine: AsyncEngine) -> Task:
 
 def upkeep(settings: Settings, engine: AsyncEngine) -> Iterator[Coroutine[Any, Any, None]]:
     """What is looked after all the time, each for ever."""
-    models = PostgresModels(engine, utc_now)
+    models, jobs = PostgresModels(engine, utc_now), PostgresJobList(engine, utc_now)
 
     async def refresh_lists() -> None:
         refreshed = await refresh(settings, engine)
@@ -54,5 +58,14 @@ def upkeep(settings: Settings, engine: AsyncEngine) -> Iterator[Coroutine[Any, A
         for model in await models.fail_stale():
             _log.warning("A run has failed.", model=model.id, reason=model.error)
 
+    async def measure() -> None:
+        for one in await jobs.backlog():
+            JOBS_QUEUED.labels(one.kind).set(one.queued)
+            waited = utc_now() - one.oldest if one.oldest else timedelta(0)
+            JOBS_OLDEST.labels(one.kind).set(waited.total_seconds())
+            if one.last_done is not None:
+                JOB_LAST_SUCCESS.labels(one.kind).set(one.last_done.timestamp())
+
+    yield repeat("counting what is queued", measure, BACKLOG_SECONDS)
     yield repeat("refreshing lists", refresh_lists, REFRESH_SECONDS)
     yield repeat("looking for runs that were left", fail_stale, STALE_SECONDS)

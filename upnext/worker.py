@@ -4,7 +4,8 @@ import asyncio
 import os
 import signal
 import threading
-from collections.abc import Collection, Coroutine, Iterator
+import time
+from collections.abc import Collection, Coroutine, Iterable, Iterator
 from contextlib import suppress
 from functools import partial
 from typing import Any, Final, Literal
@@ -13,7 +14,7 @@ import structlog
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from core.errors import SetupError
-from core.settings import Settings
+from core.settings import Settings, keep_from_children
 from storage import bus
 from storage.postgres.engine import pool
 from storage.postgres.jobs import TASK
@@ -22,6 +23,7 @@ from storage.postgres.queueing import QUEUES
 from storage.postgres.runs import TRAIN
 from storage.queue import TICK, Queue, Task
 from upnext.consuming import consume
+from upnext.exposing import FOLDER_VARIABLE, exposed
 from upnext.jobs.queue_handlers import HANDLERS
 from upnext.jobs.queued import JobRunner
 from upnext.jobs.train import train_queued
@@ -34,6 +36,7 @@ PARTS: Final[tuple[Part, ...]] = ("events", "jobs", "training")
 RELAY_SECONDS = 0.5
 RELAY_AWAY_SECONDS = 1.0  # others wait for what is on its way, and to ask again costs little
 STOP_SECONDS = 1.5
+STUCK_SECONDS = 30.0
 
 Work = Coroutine[Any, Any, None]
 _log = structlog.get_logger(__name__)
@@ -50,16 +53,38 @@ def run(settings: Settings, parts: Collection[Part] = PARTS) -> None:
     Raises:
         SetupError: a URL is missing or cannot be read.
     """
-    asyncio.run(_until_told(settings, parts))
+    # What it starts measures for itself: else each child would leave files where the API looks.
+    folder = keep_from_children(FOLDER_VARIABLE)
+    heart = Heart()
+    with exposed(settings, folder, heart.beats):
+        asyncio.run(_until_told(settings, parts, heart))
 
 
-async def _until_told(settings: Settings, parts: Collection[Part]) -> None:
+class Heart:
+    """Whether the event loop goes round."""
+
+    def __init__(self) -> None:
+        self._last = time.monotonic()
+
+    async def beat(self) -> None:
+        """Be seen every second, for ever."""
+        while True:
+            self._last = time.monotonic()
+            await asyncio.sleep(1)
+
+    def beats(self) -> bool:
+        """Whether it was seen lately."""
+        return time.monotonic() - self._last < STUCK_SECONDS
+
+
+async def _until_told(settings: Settings, parts: Collection[Part], heart: Heart) -> None:
     publisher = _publisher(settings) if "events" in parts else None
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     async with pool(settings) as engine:
-        working = asyncio.create_task(work(_work(settings, engine, publisher, parts)))
+        doing = _work(settings, engine, publisher, parts)
+        working = asyncio.create_task(work([heart.beat(), *doing]))
         told = asyncio.create_task(stop.wait())
         _log.info("The worker is running.", parts=[part for part in PARTS if part in parts])
         try:
@@ -73,7 +98,7 @@ async def _until_told(settings: Settings, parts: Collection[Part]) -> None:
             _log.info("The worker has stopped.")
 
 
-async def work(parts: Iterator[Work]) -> None:
+async def work(parts: Iterable[Work]) -> None:
     """Do all of it side by side until cancelled."""
     async with asyncio.TaskGroup() as group:
         for part in parts:

@@ -9,16 +9,21 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx
 import pytest
 from sqlalchemy import make_url
 
 from core.clock import utc_now
 from core.settings import child_environment, load
 from storage.bus import connect as connect_bus
+from storage.embedded.server import free_port
 from storage.embedded.stack import EmbeddedStack
 from storage.postgres.engine import connect
+from storage.postgres.jobs import PostgresJobs
 from storage.postgres.models import PostgresModels
 from tests.polling import eventually
+from upnext.exposing import FOLDER_VARIABLE
+from upnext.worker import Heart
 
 pytestmark = pytest.mark.integration
 
@@ -44,8 +49,13 @@ def log(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
+def port() -> int:
+    return free_port()
+
+
+@pytest.fixture
 def worker(
-    broker: EmbeddedStack, database_url: str, redis_url: str, log: Path
+    broker: EmbeddedStack, database_url: str, redis_url: str, log: Path, port: int
 ) -> Iterator[subprocess.Popen[bytes]]:
     settings = load(
         {
@@ -53,11 +63,16 @@ def worker(
             "postgres_timeout_seconds": "60",  # a slow answer is not what is tested
             "redis_url": redis_url,
             "bus_url": broker.servers["bus"].url,
+            "worker_metrics_port": str(port),
+            "home": str(log.parent / "worker"),
         }
     )
+    shared = log.parent / "shared"  # with the API, as `upnext up` has it
+    shared.mkdir()
+    environment = child_environment(settings) | {FOLDER_VARIABLE: str(shared)}
     with log.open("wb") as out:
         process = subprocess.Popen(  # noqa: S603 - our own program
-            [sys.executable, "-c", WORKER], env=child_environment(settings), stdout=out, stderr=out
+            [sys.executable, "-c", WORKER], env=environment, stdout=out, stderr=out
         )
         yield process
         process.kill()
@@ -92,8 +107,18 @@ async def _waiting(url: str) -> int:
     return count
 
 
+async def _ask_for_a_sweep(url: str) -> None:
+    engine = connect(load({"postgres_url": url}))
+    assert await PostgresJobs(engine, utc_now).put("sweep", "ops")
+    await engine.dispose()
+
+
 def test_it_waits_for_the_bus_and_stops_when_told(
-    worker: subprocess.Popen[bytes], broker: EmbeddedStack, database_url: str, log: Path
+    worker: subprocess.Popen[bytes],
+    broker: EmbeddedStack,
+    database_url: str,
+    log: Path,
+    port: int,
 ) -> None:
     asyncio.run(_failed_run(database_url))
     _refuse(broker.servers["bus"].url, 8)
@@ -108,6 +133,9 @@ def test_it_waits_for_the_bus_and_stops_when_told(
         asyncio.run(set_up())
         eventually(lambda: asyncio.run(_waiting(database_url)) == 0, every=0.2)
         eventually(lambda: log.read_text().count("The dependency is back.") == len(WORK))
+        _measures(port, database_url)
+        written = {path.stem.rpartition("_")[2] for path in (log.parent / "shared").glob("*.db")}
+        assert written == {str(worker.pid)}  # and not what it had started
         began = time.monotonic()
         worker.send_signal(signal.SIGTERM)
         assert worker.wait(timeout=10) == 0
@@ -117,3 +145,35 @@ def test_it_waits_for_the_bus_and_stops_when_told(
         said = [line for line in lines.splitlines() if f'"work": "{work}"' in line]
         assert ["Waiting" in line for line in said] == [True, False], lines
     assert "Traceback" not in lines
+
+
+def _measures(port: int, database_url: str) -> None:
+    """What a worker does is seen on its port."""
+    address = f"http://127.0.0.1:{port}"
+    assert httpx.get(f"{address}/health/live").json() == {"status": "ok"}
+    assert httpx.get(f"{address}/else").status_code == 404
+    asyncio.run(_ask_for_a_sweep(database_url))
+    wanted = (
+        'upnext_jobs_total{kind="sweep",outcome="done"} 1.0',
+        'upnext_job_seconds_count{kind="sweep"} 1.0',
+        'upnext_jobs_queued{kind="sweep"} 0.0',
+        'upnext_job_last_success_timestamp_seconds{kind="sweep"}',
+    )
+
+    def measured() -> bool:
+        text = httpx.get(f"{address}/metrics").text
+        return all(line in text for line in wanted)
+
+    eventually(measured, seconds=30, every=0.2)
+
+
+async def test_a_worker_whose_event_loop_stands_still_is_not_alive(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    heart = Heart()
+    beating = asyncio.create_task(heart.beat())
+    await asyncio.sleep(0)
+    assert heart.beats()
+    beating.cancel()
+    monkeypatch.setattr("upnext.worker.STUCK_SECONDS", 0.0)
+    assert not heart.beats()

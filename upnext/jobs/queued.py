@@ -1,8 +1,9 @@
 """A job from the queue, from its beginning to its end, however that comes."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
-from contextlib import suppress
+import time
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
@@ -13,6 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from core.clock import Clock, utc_now
 from core.errors import Unavailable, UpnextError
 from core.jobs import JobKind, JobProgress
+from core.metrics import JOB_SECONDS, JOBS
 from core.settings import Settings
 from storage.artifacts import artifact_store
 from storage.job_status import GivenUp
@@ -82,19 +84,24 @@ class JobRunner:
         said = log.bind(job=job_id, kind=begun.job.kind)
         counts = dict(begun.job.counts)
         work = Work(self._settings, self._engine, self._jobs, begun, counts=counts)
-        try:
-            await self._through(work)
-            said.info("A job is done.")
-        except GivenUp as error:
-            said.warning("An attempt was given up.", reason=str(error))
-        except Unavailable as error:
-            await self._wait_for(work, error)
-        except UpnextError as error:
-            said.warning("A job has failed.", reason=str(error))
-            await self._fail(work, str(error))
-        except Exception as error:  # noqa: BLE001  (whatever it is, the job must end)
-            said.error("A job has failed.", exc_info=error)
-            await self._fail(work, "It failed for a reason it does not know: see the log.")
+        with _measured(begun.job.kind) as ends:
+            try:
+                await self._through(work)
+                said.info("A job is done.")
+                ends("done")
+            except GivenUp as error:
+                said.warning("An attempt was given up.", reason=str(error))
+            except Unavailable as error:
+                ends("waiting")
+                await self._wait_for(work, error)
+            except UpnextError as error:
+                said.warning("A job has failed.", reason=str(error))
+                ends("failed")
+                await self._fail(work, str(error))
+            except Exception as error:  # noqa: BLE001  (whatever it is, the job must end)
+                said.error("A job has failed.", exc_info=error)
+                ends("failed")
+                await self._fail(work, "It failed for a reason it does not know: see the log.")
 
     async def _through(self, work: Work) -> None:
         """Do the work, telling every second how far it is."""
@@ -164,3 +171,19 @@ class JobRunner:
             await asyncio.to_thread(store.delete, work.result)
         except Unavailable as error:  # whoever prunes finds it
             log.warning("A result was not deleted.", key=work.result, reason=str(error))
+
+
+@contextmanager
+def _measured(kind: JobKind) -> Iterator[Callable[[str], None]]:
+    """Counts an attempt by how it is said to end: given up if nobody says it."""
+    began, outcome = time.monotonic(), "given_up"
+
+    def ends(how: str) -> None:
+        nonlocal outcome
+        outcome = how
+
+    try:
+        yield ends
+    finally:
+        JOBS.labels(kind, outcome).inc()
+        JOB_SECONDS.labels(kind).observe(time.monotonic() - began)
