@@ -10,7 +10,9 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from storage.postgres.engine import reading
 
 MOST = 10_000
-"""No count goes beyond: the first so many interactions say enough of millions."""
+"""No count of interactions goes beyond: the first so many say enough of millions."""
+FEW = 100
+"""No count of videos does."""
 
 _SPAN = """
     (CAST(:start AS timestamptz) IS NULL OR occurred_at >= :start)
@@ -24,10 +26,10 @@ _COUNTS = text(
     )
     SELECT count(*) AS interactions, count(DISTINCT user_id) AS users,
            count(*) FILTER (WHERE known) AS known,
-           (SELECT count(*) FROM (SELECT FROM videos LIMIT :most) AS found) AS videos,
+           (SELECT count(*) FROM (SELECT FROM videos LIMIT :few) AS found) AS videos,
            (SELECT count(*) FROM (
                SELECT FROM videos WHERE concat(title, description, array_to_string(genres, ''))
-               ~ '[^[:digit:][:punct:][:space:]]' LIMIT :most) AS found) AS told
+               ~ '[^[:digit:][:punct:][:space:]]' LIMIT :few) AS found) AS told
     FROM first
     """  # noqa: S608 (constants)
 )
@@ -35,7 +37,7 @@ _ABOUT = text(f"EXPLAIN (FORMAT JSON) SELECT FROM interactions WHERE {_SPAN}")
 
 
 class Counts(msgspec.Struct, frozen=True):
-    """How much there is, up to `MOST` of each.
+    """How much there is, up to `MOST` and `FEW`.
 
     `interactions` of the span and `users` among these, `known` of them with a video of the
     catalogue; `videos` in all, `told` those that say more than digits.
@@ -51,8 +53,8 @@ class Counts(msgspec.Struct, frozen=True):
 async def counts(engine: AsyncEngine, start: datetime | None, end: datetime | None) -> Counts:
     """Count interactions with start <= occurred_at < end, and videos. Raises `Unavailable`."""
     async with reading(engine) as connection:
-        row = (await connection.execute(_COUNTS, {"start": start, "end": end, "most": MOST})).one()
-        return Counts(**row._asdict())
+        asked = {"start": start, "end": end, "most": MOST, "few": FEW}
+        return Counts(**(await connection.execute(_COUNTS, asked)).one()._asdict())
 
 
 async def about(engine: AsyncEngine, start: datetime | None, end: datetime | None) -> int:
