@@ -51,6 +51,8 @@ bench: $(VENV)/.bench  ## Measure the service: starts one, loads it, prints figu
 	@$(BIN)/python -m bench.events_lag --rows 300000
 	@$(BIN)/python -m bench.events_to_list
 	@$(BIN)/python -m bench.events_heavy --rows 300000
+	@$(BIN)/python -m bench.beside_training
+	@$(BIN)/python -m bench.memory_of_training
 
 lock: $(VENV)/.dev  ## Renew requirements.lock from pyproject.toml
 	@echo 'torch==2.13.0' > $(VENV)/torch.txt  # the release whose CPU build the lock is tried with
