@@ -96,19 +96,24 @@ class Registry:
     def __init__(self, options: dict[str, Any]) -> None:
         self._options = {**options, "request_timeout_ms": int(CALL_SECONDS * 1000)}
         self._admin: AIOKafkaAdminClient | None = None
+        self._starting = asyncio.Lock()
 
     async def admin(self) -> AIOKafkaAdminClient:
-        """The driver's client for this, started."""
-        if self._admin is None:
-            made = AIOKafkaAdminClient(**self._options)
-            try:
-                async with asyncio.timeout(CALL_SECONDS):
-                    await made.start()
-            except BaseException:
-                await made.close()
-                raise
-            self._admin = made
-        return self._admin
+        """The driver's client for this, started: one, however many ask for it at once."""
+        async with self._starting:
+            if self._admin is None:
+                self._admin = await self._start()
+            return self._admin
+
+    async def _start(self) -> AIOKafkaAdminClient:
+        made = AIOKafkaAdminClient(**self._options)
+        try:
+            async with asyncio.timeout(CALL_SECONDS):
+                await made.start()
+        except BaseException:
+            await made.close()
+            raise
+        return made
 
     async def partitions(self) -> dict[str, list[int]]:
         """Each topic with the numbers of its partitions; a sign of life too."""
