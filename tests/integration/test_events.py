@@ -27,6 +27,7 @@ from tests.eventful import (
     until,
 )
 from tests.faults.dependencies import ServerProcess
+from tests.kafka import KafkaServer
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(120)]
 
@@ -65,6 +66,19 @@ async def test_each_event_counts_once_whenever_the_consumer_is_killed(
     assert len(found.keys) == EVENTS < len(sent)
     assert (found.wrong_counters, found.dead, found.stale) == (0, 0, [])
     assert len(set(made)) > 20  # so often a list was made while events flowed
+
+
+async def test_the_same_over_kafka(tmp_path: Path, database_url: str, redis_url: str) -> None:
+    users = [f"{uuid4().hex}-{number}" for number in range(50)]
+    sent = traffic(1_000, users)
+    with KafkaServer(tmp_path / "kafka") as broker:
+        urls = {"bus_url": broker.url, "postgres_url": database_url, "redis_url": redis_url}
+        settings = load({**urls, "events_batch": "100"})
+        await make_streams(broker.url)
+        await survive(settings, sent, 0, tmp_path / "consumer.log")  # more in the soak: 8 s a kill
+        found = await account(settings, users)
+    assert found.keys == {one.key for one in sent}
+    assert (found.wrong_counters, found.dead, found.stale) == (0, 0, [])
 
 
 async def test_two_consumers_with_one_hot_video_while_redis_hangs(
