@@ -54,7 +54,7 @@ ENDED: Final[frozenset[ModelStatus]] = DEAD | {"retired"}
 OPEN_READY: Final = 2
 """So many of the newest `ready` versions are kept open, to go live at once; older ones retire."""
 
-STALE_SECONDS: Final = 60.0
+STALE_SECONDS: Final = 50.0
 """A run without a heartbeat for this long is given up."""
 
 STALE_REASON: Final = f"The run gave no sign of life for {STALE_SECONDS:.0f} s: start it again."

@@ -1,5 +1,7 @@
 """What a worker does without being asked: by schedule, and what cannot wait for one."""
 
+import math
+import time
 from collections.abc import Coroutine, Iterator, Mapping
 from datetime import timedelta
 from typing import Any, cast
@@ -47,25 +49,39 @@ def tick(engine: AsyncEngine) -> Task:
 
 def upkeep(settings: Settings, engine: AsyncEngine) -> Iterator[Coroutine[Any, Any, None]]:
     """What is looked after all the time, each for ever."""
-    models, jobs = PostgresModels(engine, utc_now), PostgresJobList(engine, utc_now)
+    watch = _Watch(settings, engine)
+    yield repeat("refreshing lists", watch.refresh_lists, REFRESH_SECONDS)
+    yield repeat("looking for runs that were left", watch.fail_stale, STALE_SECONDS)
+    yield repeat("counting what is queued", watch.measure, BACKLOG_SECONDS)
 
-    async def refresh_lists() -> None:
-        refreshed = await refresh(settings, engine)
+
+class _Watch:
+    """The steps that are repeated."""
+
+    def __init__(self, settings: Settings, engine: AsyncEngine) -> None:
+        self._settings = settings
+        self._engine = engine
+        self._models = PostgresModels(engine, utc_now)
+        self._jobs = PostgresJobList(engine, utc_now)
+        self._looked = -math.inf
+
+    async def refresh_lists(self) -> None:
+        refreshed = await refresh(self._settings, self._engine)
         if refreshed is not None:
             _log.info("Lists are made by the live version.", **msgspec.structs.asdict(refreshed))
 
-    async def fail_stale() -> None:
-        for model in await models.fail_stale():
+    async def fail_stale(self) -> None:
+        await self._models.live()
+        before, self._looked = self._looked, time.monotonic()
+        if self._looked - before > 3 * STALE_SECONDS:
+            return  # PostgreSQL was away: runs that could not say so live may say it now
+        for model in await self._models.fail_stale():
             _log.warning("A run has failed.", model=model.id, reason=model.error)
 
-    async def measure() -> None:
-        for one in await jobs.backlog():
+    async def measure(self) -> None:
+        for one in await self._jobs.backlog():
             JOBS_QUEUED.labels(one.kind).set(one.queued)
             waited = utc_now() - one.oldest if one.oldest else timedelta(0)
             JOBS_OLDEST.labels(one.kind).set(waited.total_seconds())
             if one.last_done is not None:
                 JOB_LAST_SUCCESS.labels(one.kind).set(one.last_done.timestamp())
-
-    yield repeat("counting what is queued", measure, BACKLOG_SECONDS)
-    yield repeat("refreshing lists", refresh_lists, REFRESH_SECONDS)
-    yield repeat("looking for runs that were left", fail_stale, STALE_SECONDS)

@@ -152,7 +152,7 @@ class MemoryModels:
         return sorted(found, key=lambda model: (model.created_at, model.id))
 
     async def fail_stale(self, orphans: Collection[str] = ()) -> list[Model]:
-        """Fail and return the runs without a heartbeat for 60 s, and `orphans`."""
+        """Fail and return the runs without a heartbeat for 50 s, and `orphans`."""
         now = self._clock()
         limit = now - timedelta(seconds=STALE_SECONDS)
         stale = [

@@ -57,7 +57,7 @@ class PostgresRuns:
     async def create(self, model_type: ModelType, params: Mapping[str, Any]) -> tuple[Model, UUID]:
         """A new `queued` run and the token that its every write must carry.
 
-        A run of that type without a heartbeat for 60 s is failed first.
+        A run of that type without a heartbeat for 50 s is failed first.
 
         Raises:
             Conflict: one of that type is queued or running.
@@ -220,7 +220,7 @@ class PostgresRuns:
             return [to_model(row) for row in await connection.execute(statement)]
 
     async def fail_stale(self, orphans: Collection[str] = ()) -> list[Model]:
-        """Fail and return the runs without a heartbeat for 60 s. Raises `Unavailable`.
+        """Fail and return the runs without a heartbeat for 50 s. Raises `Unavailable`.
 
         `orphans` are ids of runs whose process is known to have ended: they are not waited for.
         """
