@@ -170,9 +170,7 @@ async def _train(
     live: bool,
 ) -> Model:
     kind = model_type or await _live_type(settings)
-    stack = Home(settings.home).live()
-    # Before it has an address, `upnext up` makes the first model itself, without a worker.
-    queued = stack is not None and stack.address is not None
+    queued = has_worker(settings)
     with Stages(STAGES) as stages:
         training = train_by_worker if queued else run_training
         model = await training(settings, kind, start, end, stages.show)
@@ -181,6 +179,17 @@ async def _train(
     if live and model.status == "ready":
         return await _made_live(settings, model)
     return model if queued else await promote_first(settings, model)
+
+
+def has_worker(settings: Settings) -> bool:
+    """Whether the stack of this home, on the same database, does what is queued.
+
+    Before it has an address, `upnext up` makes the first model itself, without a worker.
+    """
+    stack = Home(settings.home).live()
+    if stack is None or stack.address is None or stack.endpoints is None:
+        return False
+    return stack.endpoints.postgres_url == settings.postgres_url
 
 
 async def _made_live(settings: Settings, model: Model) -> Model:
