@@ -8,14 +8,16 @@ import click
 from upnext.cli.console import emit
 from upnext.cli.context import stores
 from upnext.cli.dead_letters import dead_letters
+from upnext.cli.publish import publish
 
 
 @click.group()
 def bus() -> None:
-    """Prepare the message bus, and see to events that could not be taken."""
+    """Prepare the message bus, send events, and see to those that could not be taken."""
 
 
 bus.add_command(dead_letters)
+bus.add_command(publish)
 
 
 @bus.command()

@@ -1,0 +1,62 @@
+"""Events sent by command."""
+
+import asyncio
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from storage import bus
+from storage.embedded.stack import EmbeddedStack
+from tests.eventful import event
+from upnext.cli import main
+
+pytestmark = pytest.mark.integration
+
+WATCHED = event("publish-1", "v1").payload
+RATED = event("publish-1", "v1", rating=4.5).payload
+
+
+@pytest.fixture
+def bus_url(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    with EmbeddedStack(tmp_path / "bus", ["bus"]) as stack:
+        url = stack.servers["bus"].url
+        monkeypatch.setenv("UPNEXT_BUS_URL", url)
+        monkeypatch.setenv("UPNEXT_HOME", str(tmp_path / "home"))
+        asyncio.run(bus.setup(url))
+        yield url
+
+
+def publish(*lines: bytes) -> Result:
+    return CliRunner().invoke(main, ["bus", "publish", "--json"], input=b"\n".join(lines))
+
+
+def taken(url: str) -> list[tuple[str, bytes]]:
+    async def take() -> list[tuple[str, bytes]]:
+        source = bus.events(url)
+        try:
+            return [(one.subject, one.payload) for one in await source.fetch(10)]
+        finally:
+            await source.close()
+
+    return asyncio.run(take())
+
+
+def test_events_go_to_the_subject_of_their_type(bus_url: str) -> None:
+    result = publish(WATCHED, b"", RATED)
+    assert json.loads(result.stdout) == {"published": 2}, result.output
+    subjects = {"analytics.video-watched": WATCHED, "analytics.video-rated": RATED}
+    assert dict(taken(bus_url)) == subjects
+
+
+def test_nothing_is_sent_when_a_line_cannot_be(bus_url: str) -> None:
+    for wrong, reason in (
+        (b"{", "line 2"),
+        (WATCHED.replace(b"VideoWatched", b"VideoLiked"), "VideoWatched or VideoRated"),
+    ):
+        result = publish(WATCHED, wrong)
+        assert result.exit_code == 1
+        assert reason in result.stderr
+    assert taken(bus_url) == []

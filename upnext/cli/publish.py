@@ -1,0 +1,91 @@
+"""`upnext bus publish`."""
+
+import asyncio
+from collections.abc import Iterable, Sequence
+from typing import BinaryIO
+
+import click
+import msgspec
+
+from core.errors import Interrupted, InvalidInput, Unavailable
+from core.settings import Settings
+from upnext.cli.console import Meter, emit, progress
+from upnext.cli.context import stores
+
+AT_ONCE = 100  # published side by side, so that not each waits for its own round trip
+
+
+class _Head(msgspec.Struct, frozen=True):
+    """What must be known of an event to send it; whoever consumes it judges the rest."""
+
+    type: str
+    source: str
+    id: str
+
+
+class _Event(msgspec.Struct, frozen=True):
+    """An event as it was given, and where it goes."""
+
+    subject: str
+    message_id: str
+    payload: bytes
+
+
+@click.command()
+@click.argument("file", type=click.File("rb"), default="-")
+@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+def publish(file: BinaryIO, *, as_json: bool) -> None:
+    """Send events to the service: a CloudEvent in JSON a line, from FILE or the standard input.
+
+    They go as they are; what breaks a rule ends as a dead letter. When a line has no type that
+    the service takes, or no source and id, nothing is sent.
+
+    \b
+    Example: upnext bus publish < events.ndjson
+    """  # noqa: D301 - \b is click's mark for "keep these lines"
+    events = _read(file)
+    with stores(["bus"]) as settings, progress("Publishing", total=len(events)) as meter:
+        asyncio.run(_send(settings, events, meter))
+    emit({"published": len(events)}, as_json=as_json, table=lambda: f"{len(events):,} published.")
+
+
+def _read(lines: Iterable[bytes]) -> list[_Event]:
+    from upnext.asyncapi import INCOMING  # noqa: PLC0415 - not for --help
+
+    subject_of = {struct.__name__: subject for subject, struct in INCOMING.items()}
+    given = ((number, line.strip()) for number, line in enumerate(lines, start=1))
+    return [_event(number, line, subject_of) for number, line in given if line]
+
+
+def _event(number: int, line: bytes, subject_of: dict[str, str]) -> _Event:
+    try:
+        head = msgspec.json.decode(line, type=_Head)
+    except (msgspec.MsgspecError, ValueError) as error:
+        raise InvalidInput(f"line {number}: {error}. Nothing was sent.") from error
+    if head.type not in subject_of:
+        known = " or ".join(subject_of)
+        raise InvalidInput(f"line {number}: its type must be {known}. Nothing was sent.")
+    return _Event(subject_of[head.type], f"{head.source} {head.id}", line)
+
+
+async def _send(settings: Settings, events: Sequence[_Event], meter: Meter) -> None:
+    from storage import bus  # noqa: PLC0415 - not for --help
+
+    there = bus.connect(settings.bus_url or "")
+    try:
+        for start in range(0, len(events), AT_ONCE):
+            part = events[start : start + AT_ONCE]
+            try:
+                async with asyncio.TaskGroup() as group:
+                    for event in part:
+                        sending = there.publish(event.subject, event.message_id, event.payload)
+                        group.create_task(sending)
+            except* Unavailable as failed:
+                raise Interrupted(
+                    "bus",
+                    f"{failed.exceptions[0]}. About {start:,} of {len(events):,} were sent: run "
+                    "the same command again, what came twice counts once."
+                ) from failed
+            meter.update(start + len(part))
+    finally:
+        await there.close()
