@@ -58,36 +58,35 @@ class Consumer:
         self._most = most
         self._sleep = sleep
         self._pause = 0.0
-        self._away = False
+        self._away: str | None = None
 
     async def run(self) -> None:
         """Consume for ever."""
         while True:
             try:
-                await self.step()
+                done = await self.step()
             except Unavailable as error:
-                if not self._away:
+                if self._away is None:
                     log.warning("Waiting for a dependency.", work="events", reason=str(error))
-                self._away = True
+                self._away = error.dependency
             except Exception:
                 log.exception("A batch of events failed.", again_in=self._next_pause())
             else:
-                if self._away:
-                    log.info("The dependency is back.", work="events")
-                self._away, self._pause = False, 0.0
+                if done or self._away == "bus":  # that nothing came says nothing of the others
+                    self._go_on()
                 continue
             self._pause = self._next_pause()
             await self._sleep(self._pause)
 
-    async def step(self) -> None:
-        """One batch, from the bus to its acknowledgement; nothing when none came.
+    async def step(self) -> bool:
+        """One batch, from the bus to its acknowledgement; whether one came.
 
         Raises:
             Unavailable: of the bus, or of what the handler needs: then the batch is put back.
         """
         messages = await self._source.fetch(self._most)
         if not messages:
-            return
+            return False
         began = monotonic()
         try:
             outcome = await self._handler.handle(messages)
@@ -96,6 +95,12 @@ class Consumer:
             raise
         await self._source.acknowledge(messages)
         _measure(messages, outcome, monotonic() - began)
+        return True
+
+    def _go_on(self) -> None:
+        if self._away is not None:
+            log.info("The dependency is back.", work="events")
+        self._away, self._pause = None, 0.0
 
     async def follow_lag(self) -> None:
         """Measure how many events wait, every few seconds, for ever."""
