@@ -14,7 +14,7 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from core.errors import Unavailable
+from core.errors import InvalidInput, Unavailable
 from core.settings import load
 from core.types import Interaction, Video, VideoId
 from embeddings.history_reader import SNAPSHOT, read_snapshot, table_of
@@ -27,6 +27,7 @@ from storage.postgres.videos import PostgresVideos
 from tests.catalogues import video
 from tests.histories import START, watch
 from upnext.jobs.messages import Request
+from upnext.jobs.preflight import preflight
 from upnext.jobs.reading import read
 
 pytestmark = pytest.mark.integration
@@ -143,6 +144,16 @@ async def test_counts_end_when_they_are_enough(
     found = await counts(engine, None, None)
     assert found.interactions == MOST
     assert 100_000 < await about(engine, None, None) < 200_000
+
+
+async def test_a_look_that_cannot_be_had_holds_no_run_up(engine: AsyncEngine) -> None:
+    request = Request(
+        model_id="m1", attempt=uuid4(), model_type="als", version="als_1", parent=os.getpid()
+    )
+    with pytest.raises(InvalidInput, match="The catalogue has 0 videos"):
+        await preflight(engine, request)
+    async with pool(load({"postgres_url": "postgresql://127.0.0.1:1/nowhere"})) as away:
+        await preflight(away, request)
 
 
 async def test_a_run_names_what_it_read(
