@@ -76,12 +76,16 @@ def measure(service: Service, scripts: Sequence[str], seconds: int) -> Iterator[
             cold = None if script == "cache_effectiveness" else seconds
             yield run(script, "cold", pause, cold)
         for script, pause in runs:
-            _warm(run)  # a short pass, unless the run before was one that watches
+            warm(run)  # a short pass, unless the run before was one that watches
             yield run(script, "warm", pause, seconds)
 
 
-def _warm(run: "K6Run") -> None:
-    """Ask until the lists are kept, of few at a time: where there is no room none are."""
+def warm(run: "K6Run") -> None:
+    """Ask until the lists are kept, of few at a time: where there is no room none are.
+
+    Raises:
+        SetupError: they do not stay.
+    """
     for _ in range(MOST_PASSES):
         if run("cache_effectiveness", "warming", 0.0, None, connections=WARMING).kept >= WARM:
             return
