@@ -46,4 +46,8 @@ LABEL org.opencontainers.image.title="upnext-worker" \
 COPY --from=build-worker /opt/upnext /opt/upnext
 USER 10001:10001
 VOLUME /var/lib/upnext
+ENV UPNEXT_WORKER_METRICS_PORT=9100
+EXPOSE 9100
+HEALTHCHECK --interval=10s --timeout=3s --start-period=20s --retries=3 \
+  CMD ["python", "-c", "import urllib.request; urllib.request.urlopen('http://127.0.0.1:9100/health/live', timeout=2)"]
 CMD ["upnext", "worker"]

@@ -19,11 +19,13 @@ from storage.postgres.job_list import PostgresJobList
 from storage.postgres.jobs import PostgresJobs
 from storage.postgres.models import PostgresModels
 from storage.queue import Task
+from upnext.jobs.local_copies import forget_old_copies
 from upnext.jobs.refresh import refresh
 from upnext.repeating import repeat
 
 REFRESH_SECONDS = 1.0
 BACKLOG_SECONDS = 10.0
+COPIES_SECONDS = 60.0
 STALE_SECONDS = 5.0
 SCHEDULE = "schedule"
 """Who asks for the jobs of schedules."""
@@ -53,6 +55,16 @@ def upkeep(settings: Settings, engine: AsyncEngine) -> Iterator[Coroutine[Any, A
     yield repeat("refreshing lists", watch.refresh_lists, REFRESH_SECONDS)
     yield repeat("looking for runs that were left", watch.fail_stale, STALE_SECONDS)
     yield repeat("counting what is queued", watch.measure, BACKLOG_SECONDS)
+
+
+def local_upkeep(settings: Settings, engine: AsyncEngine) -> Coroutine[Any, Any, None]:
+    """What each machine looks after, for ever: its copies of versions that nobody needs."""
+    models = PostgresModels(engine, utc_now)
+
+    async def forget() -> None:
+        await forget_old_copies(settings, await models.openable())
+
+    return repeat("forgetting copies", forget, COPIES_SECONDS)
 
 
 class _Watch:

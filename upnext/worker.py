@@ -28,7 +28,7 @@ from upnext.jobs.queue_handlers import HANDLERS
 from upnext.jobs.queued import JobRunner
 from upnext.jobs.train import train_queued
 from upnext.repeating import repeat
-from upnext.upkeep import schedules, tick, upkeep
+from upnext.upkeep import local_upkeep, schedules, tick, upkeep
 
 Part = Literal["events", "jobs", "training"]
 PARTS: Final[tuple[Part, ...]] = ("events", "jobs", "training")
@@ -114,6 +114,7 @@ def _work(
     if "jobs" in parts:
         yield from upkeep(settings, engine)
     if queues := [queue for queue in QUEUES if queue in parts]:
+        yield local_upkeep(settings, engine)
         jobs = JobRunner(settings, engine, HANDLERS)
         tasks: dict[str, Task] = {
             TASK: jobs.run,
