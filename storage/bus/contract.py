@@ -27,6 +27,9 @@ REPEATS_SECONDS: Final = 120.0
 CALL_SECONDS: Final = 2.0
 """How long one answer of the bus is waited for."""
 
+CONNECT_SECONDS: Final = 5.0
+"""How long a connection to Kafka may take: several answers, of several brokers."""
+
 
 class Timing(msgspec.Struct, frozen=True, kw_only=True):
     """How long the consumer's side waits, in seconds.

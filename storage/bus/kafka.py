@@ -19,7 +19,7 @@ from aiokafka.errors import (
 
 from core.errors import Unavailable
 from core.events import SUBJECTS
-from storage.bus.contract import CALL_SECONDS, EVENTS, KEPT_SECONDS, too_large
+from storage.bus.contract import CALL_SECONDS, CONNECT_SECONDS, EVENTS, KEPT_SECONDS, too_large
 from storage.bus.kafka_link import Registry, mapped, options_of, stopped
 
 PARTITIONS: Final = 12
@@ -129,7 +129,7 @@ class KafkaBus:
             request_timeout_ms=int(CALL_SECONDS * 1000),
         )
         try:
-            async with asyncio.timeout(2 * CALL_SECONDS):
+            async with asyncio.timeout(CONNECT_SECONDS):
                 await producer.start()
         except BaseException:
             await stopped(producer)

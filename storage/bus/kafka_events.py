@@ -44,6 +44,7 @@ class KafkaEvents(ConsumerRebalanceListener):  # type: ignore[misc]  # untyped i
         self._watcher: AIOKafkaConsumer | None = None
         self._work = InWork()
         self._fetching = asyncio.Lock()
+        self._watching = asyncio.Lock()
 
     async def fetch(self, most: int) -> Sequence[Message]:
         """What waits, at most `most`; `Timing.first` is given for the first; empty when none."""
@@ -73,7 +74,7 @@ class KafkaEvents(ConsumerRebalanceListener):  # type: ignore[misc]  # untyped i
 
     async def waiting(self) -> int:
         """Messages behind the group's commits, in work or not."""
-        async with self._connected():
+        async with self._watching, self._connected():
             known = await self._registry.partitions()
             self._check(known)
             places = [TopicPartition(topic, part) for topic in EVENTS for part in known[topic]]
@@ -122,9 +123,10 @@ class KafkaEvents(ConsumerRebalanceListener):  # type: ignore[misc]  # untyped i
 
     async def _watch(self) -> AIOKafkaConsumer:
         """A client that asks where the group stands and is no member of it."""
-        self._watcher = self._made()
-        await _start(self._watcher)
-        return self._watcher
+        watcher = self._made()
+        await _start(watcher)
+        self._watcher = watcher
+        return watcher
 
     def _made(self) -> AIOKafkaConsumer:
         return AIOKafkaConsumer(

@@ -11,7 +11,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import ConsumerStoppedError, IllegalOperation, KafkaError
 
 from core.errors import SetupError, Unavailable
-from storage.bus.contract import CALL_SECONDS
+from storage.bus.contract import CALL_SECONDS, CONNECT_SECONDS
 
 _FORM = (
     "UPNEXT_BUS_URL cannot be used: for Kafka it is kafka://host:9092[,host2:9092], or "
@@ -108,7 +108,7 @@ class Registry:
     async def _start(self) -> AIOKafkaAdminClient:
         made = AIOKafkaAdminClient(**self._options)
         try:
-            async with asyncio.timeout(CALL_SECONDS):
+            async with asyncio.timeout(CONNECT_SECONDS):
                 await made.start()
         except BaseException:
             await made.close()

@@ -24,6 +24,7 @@ from storage.bus import Bus, connect
 from storage.postgres.engine import pool
 from storage.postgres.models import PostgresModels
 from storage.postgres.outbox import PostgresOutbox, append
+from tests.asyncapi import complaints
 
 pytestmark = pytest.mark.integration
 
@@ -60,6 +61,7 @@ class Recorder:
         if len(self.sent) == self._failing:
             raise Unavailable("bus")
         event = msgspec.json.decode(payload, type=CloudEvent)
+        assert complaints(subject, payload) == [], "as the AsyncAPI document has it"
         self.sent.append((subject, message_id, event))
         self.keys.append(key)
 
@@ -67,6 +69,14 @@ class Recorder:
 @pytest.fixture
 async def bus(nats_url: str) -> AsyncIterator[Bus]:
     made = connect(nats_url)
+    await made.setup()
+    yield made
+    await made.close()
+
+
+@pytest.fixture
+async def kafka(kafka_url: str) -> AsyncIterator[Bus]:
+    made = connect(kafka_url)
     await made.setup()
     yield made
     await made.close()
@@ -198,16 +208,13 @@ async def test_a_relay_killed_before_it_marks_publishes_again_with_the_same_ids(
 
 
 async def test_over_kafka_a_killed_relay_repeats_and_the_order_stays(
-    engine: AsyncEngine, database_url: str, kafka_url: str
+    engine: AsyncEngine, database_url: str, kafka_url: str, kafka: Bus
 ) -> None:
-    bus = connect(kafka_url)
-    await bus.setup()
     model_id = await failed_run(engine)
     await killed_relay(database_url, kafka_url)
-    assert await PostgresOutbox(engine).relay(bus) == 2
-    await bus.close()
+    assert await PostgresOutbox(engine).relay(kafka) == 2
     started, completed = "recs.model-training-started", "recs.model-training-completed"
-    records = [each for each in await read(kafka_url, started, completed) if each.key == model_id]
+    records = await read(kafka_url, started, completed, key=model_id, count=3)
     assert sorted(each.topic for each in records) == [completed, started, started]
     ids = {each.id for each in records if each.topic == started}
     assert len(ids) == 1, "a repeat is known by its id"
@@ -215,27 +222,25 @@ async def test_over_kafka_a_killed_relay_repeats_and_the_order_stays(
 
 class Record(NamedTuple):
     topic: str
-    key: str
     id: str
 
 
-async def read(kafka_url: str, *topics: str) -> list[Record]:
-    """All that the topics have, without joining any group."""
+async def read(kafka_url: str, *topics: str, key: str, count: int) -> list[Record]:
+    """So many records of that key, without joining any group."""
     servers = kafka_url.removeprefix("kafka://")
-    consumer = AIOKafkaConsumer(
-        *topics, bootstrap_servers=servers, auto_offset_reset="earliest", group_id=None
-    )
+    consumer = AIOKafkaConsumer(*topics, bootstrap_servers=servers, auto_offset_reset="earliest")
     await consumer.start()
+    found: list[Record] = []
     try:
-        found: list[Record] = []
-        while batch := await consumer.getmany(timeout_ms=500):
-            for records in batch.values():
-                for each in records:
+        async with asyncio.timeout(20):
+            while len(found) < count:
+                each = await consumer.getone()
+                if each.key.decode() == key:
                     event = msgspec.json.decode(each.value, type=CloudEvent)
-                    found.append(Record(each.topic, each.key.decode(), event.id))
-        return found
+                    found.append(Record(each.topic, event.id))
     finally:
         await consumer.stop()
+    return found
 
 
 async def test_what_is_too_large_for_the_bus_does_not_hold_up_the_rest(
