@@ -41,8 +41,9 @@ def configure(level: str = "info", stream: TextIO = sys.stdout) -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
-    # pymilvus prints a traceback for every failed call; the adapter maps those errors itself.
-    logging.getLogger("pymilvus").setLevel(logging.CRITICAL)
+    # They tell of every failed call and every partition; the adapters map those errors themselves.
+    for driver in ("pymilvus", "aiokafka"):
+        logging.getLogger(driver).setLevel(logging.CRITICAL)
 
 
 @contextmanager

@@ -1,5 +1,6 @@
 """Events from a real bus to real stores, through consumers that are killed."""
 
+import asyncio
 from collections.abc import Iterator, Sequence
 from contextlib import aclosing
 from pathlib import Path
@@ -79,6 +80,7 @@ async def test_the_same_over_kafka(tmp_path: Path, database_url: str, redis_url:
         found = await account(settings, users)
     assert found.keys == {one.key for one in sent}
     assert (found.wrong_counters, found.dead, found.stale) == (0, 0, [])
+    assert await asyncio.to_thread((tmp_path / "consumer.log").read_text) == ""
 
 
 async def test_two_consumers_with_one_hot_video_while_redis_hangs(
