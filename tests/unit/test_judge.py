@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ from embeddings.version import Fitted, write_version
 from storage.artifacts import artifact_store
 from tests.catalogues import catalogue_of, random_vectors, video
 from upnext.jobs import judge as judging
-from upnext.jobs.judge import Judge, Judged
+from upnext.jobs.judge import Judge, Judged, Watched
 from upnext.jobs.reading import Data, Pinned
 from upnext.jobs.recipes import Recipe
 
@@ -112,6 +112,7 @@ def judged(
     live: Model | None = None,
     watched: Histories | None = None,
     told: list[str] | None = None,
+    watched_before: Watched = lambda users, _videos, _moment: np.zeros(len(users), np.bool_),
 ) -> Judged:
     data = Data(
         Catalogue([VideoId(name) for name in ORDERED], list(ORDERED), list(ORDERED)),
@@ -124,7 +125,7 @@ def judged(
     def tell(_status: str, _stage: str, _fraction: float, message: str) -> None:
         heard.append(message)
 
-    return Judge(settings, data, by_kind(), live, tell).judge(recipe)
+    return Judge(settings, data, by_kind(), live, watched_before, tell).judge(recipe)
 
 
 def model(*, end_day: float | None = None, **params: Any) -> Model:
@@ -195,6 +196,23 @@ def test_without_a_history_there_is_nothing_to_judge_by(settings: Settings) -> N
         found = judged(settings, Planted(at_random()), live=live, watched=histories(0))
         assert (found.verdict.passed, found.baseline, found.fitted.metrics) == (True, None, {})
         assert "Not judged" in found.verdict.reason
+
+
+def test_who_watches_again_after_the_cut_is_not_asked(settings: Settings) -> None:
+    asked: list[tuple[UserId, VideoId, datetime]] = []
+
+    def before(
+        users: Sequence[UserId], videos: Sequence[VideoId], moment: datetime
+    ) -> NDArray[np.bool_]:
+        asked.extend((user, video, moment) for user, video in zip(users, videos, strict=True))
+        return np.resize(np.array([True, False]), len(users))
+
+    found = judged(settings, Planted(by_kind()), watched_before=before)
+    assert "for 120 users" in found.verdict.reason
+    whole = histories()
+    newest = [VideoId(ORDERED[row]) for row in whole.rows[WATCHED - 1 :: WATCHED]]
+    cut = EPOCH + timedelta(days=WATCHED - 1)
+    assert asked == [(user, video, cut) for user, video in zip(whole.users, newest, strict=True)]
 
 
 def test_the_live_models_settings_are_fitted_to_the_same_split(settings: Settings) -> None:

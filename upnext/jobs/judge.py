@@ -1,17 +1,18 @@
 """A run's judgement: the fit that has not seen what it is asked for, against what serves now."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 
 import numpy as np
 import structlog
 from numpy.typing import NDArray
 
-from core.clock import days
+from core.clock import EPOCH, days
 from core.errors import NotFound
 from core.hashing import hash64_many
 from core.settings import Settings
-from core.types import Baseline, Model, ModelStatus
+from core.types import Baseline, Model, ModelStatus, UserId, VideoId
 from embeddings.evaluate import Found, find, find_popular, metrics_of
 from embeddings.gate import Thresholds, Verdict, judge, judge_first, unjudged
 from embeddings.manifest import OtherFormat
@@ -29,6 +30,8 @@ ENOUGH = 1_000
 NOBODY = "nobody has watched enough to hold anything out."
 
 Tell = Callable[[ModelStatus, str, float, str], None]
+Watched = Callable[[Sequence[UserId], Sequence[VideoId], datetime], NDArray[np.bool_]]
+"""Which of these users had watched the video beside before a moment. Raises `Unavailable`."""
 log = structlog.get_logger(__name__)
 
 
@@ -59,12 +62,17 @@ class _Unseen:
 
 @dataclass(frozen=True, slots=True)
 class Judge:
-    """Judges recipes on the data of one run, against the model that is live, if any."""
+    """Judges recipes on the data of one run, against the model that is live, if any.
+
+    `watched` is asked since a history has each video where it was watched last: one that comes
+    after the cut may have been watched before it too, and is nothing new then.
+    """
 
     settings: Settings
     data: Data
     content: NDArray[np.float32]
     live: Model | None
+    watched: Watched
     tell: Tell
 
     def judge(self, recipe: Recipe) -> Judged:
@@ -74,7 +82,7 @@ class Judge:
             Unavailable: a store did not answer.
         """
         unseen = None if self.live is None else self._unseen(self.live)
-        split = hold_out(self.data.histories, seed=SEED) if unseen is None else unseen.split
+        split = self._held_out() if unseen is None else unseen.split
         among = None if unseen is None else unseen.known
         fitted = recipe.fit(split.train, lambda *at: self.tell("training", "fitting", *at))
         self.tell("evaluating", "judging", 0.0, "ranking for users whose next watch was held out")
@@ -87,6 +95,18 @@ class Judge:
         if verdict.passed:
             fitted = self._weighed(recipe, split, fitted)
         return Judged(fitted, self._baseline(others), verdict)
+
+    def _held_out(self) -> Split:
+        return self._new(hold_out(self.data.histories, seed=SEED))
+
+    def _new(self, split: Split) -> Split:
+        """The split without users who had watched the video that is asked for before the cut."""
+        if split.cut is None or len(split.users) == 0:
+            return split
+        users = [split.train.users[user] for user in split.users.tolist()]
+        videos = [self.data.catalogue.ids[row] for row in split.targets.tolist()]
+        new = ~self.watched(users, videos, EPOCH + timedelta(days=split.cut))
+        return replace(split, users=split.users[new], targets=split.targets[new])
 
     def _unseen(self, live: Model) -> _Unseen | None:
         """What came after the live model's data, if that judges enough users."""
@@ -104,7 +124,10 @@ class Judge:
         vectors, known = version.items.at(hash64_many(self.data.catalogue.ids))
         kept = known[split.targets]
         split = replace(split, users=split.users[kept], targets=split.targets[kept])
-        return _Unseen(split, version.encoder, vectors, known) if kept.sum() >= ENOUGH else None
+        split = self._new(split)
+        if len(split.users) < ENOUGH:
+            return None
+        return _Unseen(split, version.encoder, vectors, known)
 
     def _other(
         self, unseen: _Unseen | None, split: Split, recipe: Recipe, own: Found

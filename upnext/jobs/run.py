@@ -1,22 +1,25 @@
 """A training run, top to bottom: read, encode, fit, judge, fit on everything, store, publish."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import replace
+from datetime import datetime
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
 from core.clock import utc_now
 from core.settings import Settings
-from core.types import Model, ModelStatus, Progress
+from core.types import Model, ModelStatus, Progress, UserId, VideoId
 from embeddings.encode_users import user_vectors
 from embeddings.ports import ArtifactStore
 from embeddings.text import REVISION
 from embeddings.version import Fitted, write_version
 from storage.artifacts import artifact_store
 from storage.milvus_writer import MilvusWriter
+from storage.postgres.earlier import watched_before
 from storage.postgres.engine import pool
 from storage.postgres.models import PostgresModels
 from upnext.jobs.judge import Judge, Tell
@@ -53,7 +56,8 @@ def run(
     data = asyncio.run(read(settings, request, store, lambda *at: tell("training", "reading", *at)))
     content = _content(store, data, tell)
     recipe = recipe_of(request.model_type, data, content, SEED)
-    judged = Judge(settings, data, content, asyncio.run(_live(settings)), tell).judge(recipe)
+    live, watched = asyncio.run(_live(settings)), partial(_watched, settings)
+    judged = Judge(settings, data, content, live, watched, tell).judge(recipe)
     params = recipe.params | data.pinned()
     metrics, baseline, said = judged.fitted.metrics, judged.baseline, judged.verdict.reason
     if not judged.verdict.passed:
@@ -103,6 +107,16 @@ def _content(store: ArtifactStore, data: Data, tell: Tell) -> NDArray[np.float32
 async def _live(settings: Settings) -> Model | None:
     async with pool(settings, patient=True) as engine:
         return await PostgresModels(engine, utc_now).live()
+
+
+def _watched(
+    settings: Settings, users: Sequence[UserId], videos: Sequence[VideoId], moment: datetime
+) -> NDArray[np.bool_]:
+    async def ask() -> NDArray[np.bool_]:
+        async with pool(settings, patient=True) as engine:
+            return await watched_before(engine, users, videos, moment)
+
+    return asyncio.run(ask())
 
 
 def _publication(version: str, fitted: Fitted, data: Data, recent: int) -> Publication:
