@@ -58,7 +58,7 @@ class States(msgspec.Struct, frozen=True, kw_only=True):
 @click.command()
 @click.option("--rows", type=click.IntRange(1000), default=3_000_000, show_default=True)
 @click.option("--events", type=click.IntRange(1000), default=100_000, show_default=True)
-@click.option("--batch", type=click.IntRange(1), default=1000, show_default=True)
+@click.option("--batch", type=click.IntRange(1), default=2000, show_default=True)
 @click.option("--heavy", type=click.IntRange(1), default=20, show_default=True, help="Users.")
 @click.option("--home", type=click.Path(path_type=Path), help="Keep the data here for the next.")
 def main(*, rows: int, events: int, batch: int, heavy: int, home: Path | None) -> None:

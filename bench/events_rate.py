@@ -25,7 +25,7 @@ from core.settings import Settings
 from storage.postgres.engine import pool
 from upnext.cli.console import emit
 
-BATCHES, CONSUMERS = (500, 1000, 5000), (1, 2)
+BATCHES, CONSUMERS = (500, 1000, 2000, 5000), (1, 2)
 
 
 class Figures(msgspec.Struct, frozen=True, kw_only=True):
@@ -42,7 +42,7 @@ class Figures(msgspec.Struct, frozen=True, kw_only=True):
 @click.option("--rows", type=click.IntRange(1000), default=3_000_000, show_default=True)
 @click.option("--users", type=click.IntRange(100), default=100_000, show_default=True)
 @click.option("--videos", type=click.IntRange(100), default=20_000, show_default=True)
-@click.option("--events", type=click.IntRange(1000), default=300_000, show_default=True)
+@click.option("--events", type=click.IntRange(1000), default=200_000, show_default=True)
 @click.option("--repeats", type=click.FloatRange(0, 0.9), default=0.1, show_default=True)
 @click.option("--batch", type=click.IntRange(1), multiple=True, default=BATCHES, show_default=True)
 @click.option("--consumers", type=click.IntRange(1), multiple=True, default=CONSUMERS)

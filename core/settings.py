@@ -105,7 +105,7 @@ class Settings(BaseSettings):
     )
 
     events_batch: int = Field(
-        1000, ge=1, le=10_000, description="Most events that a worker commits together."
+        2000, ge=1, le=10_000, description="Most events that a worker commits together."
     )
     dead_letters_days: float = Field(
         30.0, gt=0, description="How long events that could not be taken are kept."
