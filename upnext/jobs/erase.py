@@ -25,7 +25,7 @@ from storage.postgres.rewriting import rewriting
 from storage.redis.client import connect as connect_redis
 from storage.redis.users import RedisUserCache
 from upnext.jobs.erased_files import drop_from_results, drop_from_snapshots
-from upnext.jobs.ports import VectorWriter
+from upnext.jobs.ports import LetterStore, MessageStore, VectorWriter
 from upnext.jobs.publish import drop_left
 from upnext.jobs.queued import Work
 
@@ -43,7 +43,7 @@ NOT_REACHED = (
     "files that `upnext batch` wrote, and results that were fetched",
 )
 
-NOT_REACHED_ON_KAFKA = "announced dead letters on the bus, until its retention ends"
+NOT_REACHED_ON_KAFKA = ("announced dead letters on the bus, until its retention ends",)
 
 DEAD_LETTERS = SUBJECTS[DeadLetter.__name__]
 
@@ -57,7 +57,7 @@ async def erase(work: Work) -> None:
         work.tell(1 / STEPS, "dropping lists and state")
         _add(work, "cached", int(await _cached(work.settings, user)))
         work.tell(2 / STEPS, "deleting dead letters")
-        on_kafka = await _drop_letters(work, engine, user)
+        on_the_bus = await _letters(work, engine, user)
         work.tell(3 / STEPS, "waiting until no version is being published")
         async with _nobody_publishes(work.settings) as dead:
             work.tell(4 / STEPS, "deleting vectors and from snapshots")
@@ -68,7 +68,7 @@ async def erase(work: Work) -> None:
         work.tell(5 / STEPS, "leaving the user out of results")
         async with rewriting(engine):
             _add(work, "batch_results", await _in_thread(_results, work.settings, user))
-    work.counts["not_reached"] = [*NOT_REACHED, *on_kafka]
+    work.counts["not_reached"] = [*NOT_REACHED, *on_the_bus]
     await work.jobs.finish(work.begun, work.counts)
 
 
@@ -109,18 +109,35 @@ async def _cached(settings: Settings, user: UserId) -> bool:
         return await RedisUserCache(redis).erase(user)
 
 
-async def _drop_letters(work: Work, engine: AsyncEngine, user: UserId) -> list[str]:
-    """Delete a user's dead letters here and, where that can be, on the bus; what stays there."""
+async def _letters(work: Work, engine: AsyncEngine, user: UserId) -> Sequence[str]:
+    """Count the letters that are dropped; what of them cannot be reached."""
     if work.settings.bus_url is None:
         raise SetupError("UPNEXT_BUS_URL is not set: dead letters of users are announced there.")
-    letters = await PostgresDeadLetters(engine).erase(user)
     bus = connect_bus(work.settings.bus_url)
     try:
-        announced = await bus.forget(DEAD_LETTERS, lambda message: tells_of(message, user))
+        count, left = await drop_letters(PostgresDeadLetters(engine), bus, user)
     finally:
         await bus.close()
-    _add(work, "dead_letters", max(letters, announced or 0))
-    return [NOT_REACHED_ON_KAFKA] if announced is None else []
+    _add(work, "dead_letters", count)
+    return left
+
+
+async def drop_letters(
+    letters: LetterStore, bus: MessageStore, user: UserId
+) -> tuple[int, Sequence[str]]:
+    """Delete a user's dead letters where they are kept and, if that can be, where announced.
+
+    Returns:
+        How many letters there were, and in words what stays.
+
+    Raises:
+        Unavailable: a store did not answer; what is deleted stays so.
+    """
+    kept = await letters.erase(user)
+    announced = await bus.forget(DEAD_LETTERS, lambda message: tells_of(message, user))
+    if announced is None:
+        return kept, NOT_REACHED_ON_KAFKA
+    return max(kept, announced), ()  # the one or the other may have been pruned
 
 
 def _vectors(settings: Settings, user: UserId, *, dead: Sequence[str]) -> int:

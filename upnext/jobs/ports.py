@@ -1,12 +1,12 @@
 """What jobs need of the stores."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from core.types import Hits
+from core.types import Hits, UserId
 
 
 class VectorWriter(Protocol):
@@ -64,4 +64,20 @@ class VectorWriter(Protocol):
 
     def drop(self, collection: str) -> None:
         """Drop a collection; none is no error."""
+        ...
+
+
+class LetterStore(Protocol):
+    """Where dead letters are kept."""
+
+    async def erase(self, user_id: UserId) -> int:
+        """Delete those of a user, and announcements that wait; how many. Raises `Unavailable`."""
+        ...
+
+
+class MessageStore(Protocol):
+    """A bus, as far as it keeps messages."""
+
+    async def forget(self, subject: str, matches: Callable[[bytes], bool]) -> int | None:
+        """Delete messages that match: how many; None if it cannot. Raises `Unavailable`."""
         ...
