@@ -71,6 +71,14 @@ def give_way(niceness: int = NICEST) -> None:
         Path("/proc/self/autogroup").write_text(str(niceness))
 
 
+def give_way_altogether() -> None:
+    """As `give_way`, for a process that has threads already; on Linux only."""
+    with suppress(FileNotFoundError):
+        for thread in Path("/proc/self/task").iterdir():
+            with suppress(ProcessLookupError):  # it has ended
+                os.setpriority(os.PRIO_PROCESS, int(thread.name), NICEST)
+
+
 def speaker() -> Callable[[msgspec.Struct], None]:
     """Takes stdout away for messages; what libraries print goes to stderr."""
     out: BinaryIO = os.fdopen(os.dup(1), "wb")

@@ -6,19 +6,23 @@ Its stdout is for messages alone, one JSON object a line; it ends when its paren
 import logging
 import signal
 import sys
+import time
+from collections.abc import Callable
 
 import structlog
 
 from core import logging as logs
 from core.errors import Conflict, Unavailable, UpnextError
-from core.settings import load
+from core.settings import Settings, load
+from core.types import Progress
 from storage.embedded.privilege import die_with_parent
 from upnext import disk
-from upnext.jobs.child import give_way, speaker, stop
-from upnext.jobs.encoding_messages import Away, Done, Failed, Telling
+from upnext.jobs.child import give_way, give_way_altogether, speaker, stop
+from upnext.jobs.encoding_messages import Away, Done, Failed, Said, Telling
 from upnext.jobs.watched_child import be_ended_first
 
-NICE = 10  # a tenth of what others get: beside a busy service it must not take for ever
+NICE = 5  # a quarter of a busy core: what is short must not take for minutes
+SHORT_SECONDS = 30.0  # of processor time, most of which torch takes to begin
 log = structlog.get_logger(__name__)
 
 
@@ -33,11 +37,7 @@ def main() -> int:
     logging.getLogger("sentence_transformers").setLevel(logging.WARNING)
     say = speaker()
     try:
-        # Here, so that the lines above are done within milliseconds of the start.
-        from upnext.jobs.encode_new import encode_new_videos  # noqa: PLC0415
-
-        done = encode_new_videos(settings, lambda progress: say(Telling(progress)))
-        say(Done(done.encoded, done.added))
+        say(_encoded(settings, say))
     except Conflict as error:
         say(Away("publishing", str(error)))
     except Unavailable as error:
@@ -53,6 +53,19 @@ def main() -> int:
     else:
         return 0
     return 1
+
+
+def _encoded(settings: Settings, say: Callable[[Said], None]) -> Done:
+    # Here, so that what comes before is done within milliseconds of the start.
+    from upnext.jobs.encode_new import encode_new_videos  # noqa: PLC0415
+
+    def tell(progress: Progress) -> None:
+        if time.process_time() > SHORT_SECONDS:
+            give_way_altogether()
+        say(Telling(progress))
+
+    done = encode_new_videos(settings, tell)
+    return Done(done.encoded, done.added)
 
 
 if __name__ == "__main__":
