@@ -1,6 +1,7 @@
 """Jobs of a few lines: what a schedule asks for of what is done elsewhere."""
 
 import msgspec
+import structlog
 
 from core.clock import utc_now
 from core.errors import Conflict
@@ -13,6 +14,8 @@ from storage.postgres.outbox import append
 from upnext.jobs.queued import Work
 from upnext.jobs.refresh import ListsFailed, refresh_active
 from upnext.jobs.sweep import sweep
+
+log = structlog.get_logger(__name__)
 
 LEARNED: frozenset[ModelStatus] = frozenset({"ready", "live", "retired", "rejected"})
 """Such a model was made of its data, whatever became of it."""
@@ -59,6 +62,7 @@ async def train_if_new(work: Work) -> None:
         else:
             await work.jobs.finish(work.begun, {"model": model.id})
             return
+    log.info("No training now.", reason=why_not)
     await work.jobs.finish(work.begun, {"no_run": why_not})
 
 
