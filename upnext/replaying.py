@@ -49,9 +49,11 @@ async def replay(
         on_done: hears how many are done.
 
     Raises:
-        NotFound: there is no such letter; those before it are replayed.
+        NotFound: there is no such letter; nothing is replayed.
         Unavailable: of the bus or the database; `Interrupted` when some are replayed.
     """
+    for letter_id in ids:
+        await letters.get(letter_id)  # before the first of them is published
     for done, letter_id in enumerate(ids):
         try:
             letter = await letters.get(letter_id)

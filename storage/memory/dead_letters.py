@@ -47,8 +47,9 @@ class MemoryDeadLetters:
         return self.letters[letter_id]
 
     async def not_replayed(self) -> list[int]:
-        """Those that were never replayed, oldest first."""
-        return sorted(id_ for id_, letter in self.letters.items() if letter.replayed_at is None)
+        """Those that were never replayed, in the order in which the bus got them."""
+        waiting = [letter for letter in self.letters.values() if letter.replayed_at is None]
+        return [one.id for one in sorted(waiting, key=lambda one: (one.received_at, one.id))]
 
     async def mark_replayed(self, letter_id: int) -> None:
         """It is on the bus again."""

@@ -38,7 +38,9 @@ _LATEST = text(
     f"SELECT {_COLUMNS} FROM dead_letters ORDER BY id DESC LIMIT :most"  # noqa: S608 (constants)
 )
 _GET = text(f"SELECT {_COLUMNS} FROM dead_letters WHERE id = :id")  # noqa: S608 (constants)
-_NOT_REPLAYED = text("SELECT id FROM dead_letters WHERE replayed_at IS NULL ORDER BY id")
+_NOT_REPLAYED = text(
+    "SELECT id FROM dead_letters WHERE replayed_at IS NULL ORDER BY received_at, id"
+)
 _MARK = text("UPDATE dead_letters SET replayed_at = now() WHERE id = :id")
 _PRUNE = text("DELETE FROM dead_letters WHERE created_at < :before")
 # An id may be written with escapes: what has any is looked into as well.
@@ -90,7 +92,7 @@ class PostgresDeadLetters:
         return _letter(row)
 
     async def not_replayed(self) -> list[int]:
-        """Those that were never replayed, oldest first."""
+        """Those that were never replayed, in the order in which the bus got them."""
         async with reading(self._engine) as connection:
             return list((await connection.execute(_NOT_REPLAYED)).scalars())
 

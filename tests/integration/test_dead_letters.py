@@ -79,6 +79,10 @@ def test_what_was_refused_is_shown_mended_and_replayed(settings: Settings, tmp_p
         assert "analytics.video-rated" in upnext("show", number).stdout
         assert upnext("show", number, "--raw").stdout_bytes == broken.payload
 
+        asked = ["bus", "dead-letters", "replay", number, "123"]
+        assert "There is no dead letter 123" in CliRunner().invoke(main, asked).stderr
+        assert all(letter["replayed_at"] is None for letter in listed())
+
         assert json.loads(upnext("replay", "--all", "--json").stdout) == {"replayed": 2}
         asyncio.run(nothing_waits(url))
         assert [letter["replayed_at"] is None for letter in listed()] == [True, True, False, False]

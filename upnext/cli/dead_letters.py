@@ -101,7 +101,7 @@ async def _replay(settings: Settings, ids: Sequence[int], mended: bytes | None) 
     from storage import bus  # noqa: PLC0415 - not for --help
 
     async def run(letters: PostgresDeadLetters) -> int:
-        chosen = list(ids) or await letters.not_replayed()
+        chosen = list(dict.fromkeys(ids)) or await letters.not_replayed()
         there = bus.connect(settings.bus_url or "")
         try:
             with progress("Replaying", total=len(chosen)) as meter:
