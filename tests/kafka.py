@@ -14,9 +14,10 @@ class KafkaServer(EmbeddedServer):
 
     title = "kafka"
 
-    def __init__(self, home: Path) -> None:
+    def __init__(self, home: Path, advertised: int | None = None) -> None:
         super().__init__(home)
         self.port = free_port()
+        self._advertised = advertised or self.port  # where clients are sent
 
     @property
     def url(self) -> str:
@@ -25,10 +26,9 @@ class KafkaServer(EmbeddedServer):
 
     def command(self) -> list[str]:
         """The program and its arguments."""
-        address = f"tcp://127.0.0.1:{self.port}"
         options = {
-            "listener-url": address,
-            "advertised-listener-url": address,
+            "listener-url": f"tcp://127.0.0.1:{self.port}",
+            "advertised-listener-url": f"tcp://127.0.0.1:{self._advertised}",
             "storage-engine": "memory://tansu/",
         }
         arguments = [word for name, value in options.items() for word in (f"--{name}", value)]

@@ -1,8 +1,9 @@
 """One connection to NATS, made when needed and given up when lost."""
 
 import asyncio
+import ssl
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 import nats.errors
 import nats.js.errors
@@ -41,13 +42,16 @@ class Link:
             yield await self._connect()
         except (nats.errors.Error, OSError) as error:
             await self.close()
-            raise Unavailable("bus") from error
+            raise Unavailable("bus", _said(error)) from error
 
     async def close(self) -> None:
         """End the connection; what was acknowledged is safe."""
         client, self._client = self._client, None
         if client is not None:
-            await client.close()
+            # One whose handshake failed would be waited for without end: it is closed already.
+            with suppress(TimeoutError):
+                async with asyncio.timeout(CALL_SECONDS):
+                    await client.close()
 
     async def _connect(self) -> Client:
         async with self._connecting:
@@ -69,6 +73,13 @@ class Link:
 
     async def _closed(self) -> None:
         self._lost()
+
+
+def _said(error: Exception) -> str:
+    """What a person has to know to mend it; empty when silence says it all."""
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return f"the bus's certificate is not trusted, {error.verify_message}: see SSL_CERT_FILE"
+    return ""
 
 
 async def _quiet(_: Exception) -> None:
