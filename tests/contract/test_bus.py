@@ -118,7 +118,7 @@ async def lag(consumer: EventSource, expected: int) -> None:
 
 async def one(*consumers: EventSource) -> tuple[EventSource, Message]:
     """A message, and who has it."""
-    async with asyncio.timeout(15):
+    async with asyncio.timeout(30):
         while True:
             for consumer in consumers:
                 if messages := await consumer.fetch(1):
@@ -128,7 +128,7 @@ async def one(*consumers: EventSource) -> tuple[EventSource, Message]:
 async def fetched(consumer: EventSource, count: int) -> list[Message]:
     """So many messages, in however many batches they come."""
     messages: list[Message] = []
-    async with asyncio.timeout(15):
+    async with asyncio.timeout(30):
         while len(messages) < count:
             messages += await consumer.fetch(count - len(messages))
     return messages
@@ -282,7 +282,7 @@ async def test_consumers_share_and_take_over(world: World) -> None:
             seen.update(payloads(messages))
             await consumer.acknowledge(messages)
 
-    async with asyncio.timeout(15), asyncio.TaskGroup() as group:
+    async with asyncio.timeout(30), asyncio.TaskGroup() as group:
         group.create_task(consume(first))
         group.create_task(consume(second))
     assert seen == {b"%d" % number for number in range(40)}
