@@ -47,6 +47,7 @@ bench: $(VENV)/.bench  ## Measure the service: starts one, loads it, prints figu
 	@$(BIN)/python -m bench.uncached
 	@$(BIN)/python -m bench.hot
 	@$(BIN)/python -m bench.memory
+	@$(BIN)/python -m bench.bus
 	@$(BIN)/python -m bench.events_rate
 	@$(BIN)/python -m bench.events_lag --rows 300000
 	@$(BIN)/python -m bench.events_to_list

@@ -52,4 +52,5 @@ def asyncapi() -> None:
 
 
 def _listed(made: Mapping[str, Sequence[str]]) -> str:
-    return "\n".join(f"{kind.capitalize()}: {', '.join(names)}" for kind, names in made.items())
+    lines = [f"{kind.removesuffix('s')} {name}" for kind, names in made.items() for name in names]
+    return "\n".join(lines)
