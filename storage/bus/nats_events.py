@@ -99,9 +99,11 @@ class NatsEvents:
 
     async def _tell(self, messages: Sequence[Message], word: bytes) -> None:
         handles = [cast("str", message.handle) for message in messages]
-        await self._say(handles, word)
-        for handle in handles:
-            self._held.pop(handle, None)
+        try:
+            await self._say(handles, word)
+        finally:  # they are not ours any more: where it was not heard, they come again
+            for handle in handles:
+                self._held.pop(handle, None)
 
     async def _say(self, handles: Iterable[str], word: bytes) -> None:
         """Answer deliveries; the round trip at the end says that the server has read it."""

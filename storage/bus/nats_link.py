@@ -79,6 +79,8 @@ def _said(error: Exception) -> str:
     """What a person has to know to mend it; empty when silence says it all."""
     if isinstance(error, ssl.SSLCertVerificationError):
         return f"the bus's certificate is not trusted, {error.verify_message}: see SSL_CERT_FILE"
+    if isinstance(error, nats.js.errors.APIError) and error.description:
+        return f"the bus refuses: {error.description}"
     return ""
 
 

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import nats
 import pytest
 from click.testing import CliRunner
 
@@ -9,6 +10,7 @@ from core.errors import SetupError, Unavailable
 from core.events import SUBJECTS
 from storage.bus import connect
 from storage.bus.contract import EVENTS
+from storage.embedded.stack import EmbeddedStack
 from upnext.cli import main
 
 pytestmark = pytest.mark.integration
@@ -19,6 +21,18 @@ async def test_a_wrong_password_is_unavailable(nats_url: str) -> None:
     with pytest.raises(Unavailable):
         await bus.ping()
     await bus.close()
+
+
+async def test_setup_says_what_the_bus_refuses(tmp_path: Path) -> None:
+    with EmbeddedStack(tmp_path, ["bus"]) as stack:
+        url = stack.servers["bus"].url
+        client = await nats.connect(url)
+        await client.jetstream().add_stream(name="OURS", subjects=["analytics.video-watched"])
+        await client.close()
+        bus = connect(url)
+        with pytest.raises(Unavailable, match="refuses: subjects overlap"):
+            await bus.setup()
+        await bus.close()
 
 
 @pytest.mark.parametrize("url", ["http://host:9092", "host:4222", ""])
