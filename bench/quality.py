@@ -80,7 +80,8 @@ def measure(
     rest = work / "rest"
     rest.mkdir()
     held_out = hold_out(data, rest, without=without)
-    settings = load({"home": str(home), "port": str(free_port())})
+    anything = dict.fromkeys(("gate_recall", "gate_ndcg", "gate_coverage"), "0")
+    settings = load({"home": str(home), "port": str(free_port()), **anything})
     run(settings, *held_out.imports)
     run(settings, "train", model, "--promote")
     with running(settings) as (address, full):
