@@ -108,7 +108,9 @@ def _counted(which: NDArray[np.bool_], offsets: NDArray[np.int64]) -> NDArray[np
 
 def _before(which: NDArray[np.bool_]) -> NDArray[np.int64]:
     """How many are so before each place, int64 (n + 1,)."""
-    return np.concatenate([[0], np.cumsum(which, dtype=np.int64)])
+    counts = np.zeros(len(which) + 1, dtype=np.int64)
+    np.cumsum(which, out=counts[1:])
+    return counts
 
 
 def _drawn(users: NDArray[np.int64], seed: int, most: int) -> NDArray[np.int64]:
