@@ -54,6 +54,7 @@ bench: $(VENV)/.bench  ## Measure the service: starts one, loads it, prints figu
 	@$(BIN)/python -m bench.events_heavy --rows 300000
 	@$(BIN)/python -m bench.beside_training
 	@$(BIN)/python -m bench.memory_of_training
+	@$(BIN)/python -m bench.new_videos
 
 lock: $(VENV)/.dev  ## Renew requirements.lock from pyproject.toml
 	@echo 'torch==2.13.0' > $(VENV)/torch.txt  # the release whose CPU build the lock is tried with
