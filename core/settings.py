@@ -129,10 +129,10 @@ class Settings(BaseSettings):
         "manual", description="Whether a model that passed the gate goes live by itself."
     )
     gate_recall: float = Field(
-        0.95, ge=0, description="Least recall@10 of a new model, as a share of the baseline's."
+        0.9, ge=0, description="Least recall@10 of a new model, as a share of the baseline's."
     )
     gate_ndcg: float = Field(
-        0.95, ge=0, description="Least nDCG@10 of a new model, as a share of the baseline's."
+        0.9, ge=0, description="Least nDCG@10 of a new model, as a share of the baseline's."
     )
     gate_coverage: float = Field(
         0.5, ge=0, description="Least coverage@10 of a new model, as a share of the baseline's."

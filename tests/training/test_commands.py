@@ -90,7 +90,7 @@ def test_a_worse_model_is_not_made_live_and_what_is_rebuilt_is_of_the_type_that_
     assert "rejected" in run("models", "promote", rejected["id"], code=1)
     shown = run("models", "show", rejected["id"])
     assert shown["baseline"]["model_id"] == first["id"]
-    assert shown["metrics"]["ndcg@10"] < 0.95 * shown["baseline"]["metrics"]["ndcg@10"]
+    assert shown["metrics"]["ndcg@10"] < 0.9 * shown["baseline"]["metrics"]["ndcg@10"]
 
     monkeypatch.setenv("UPNEXT_GATE_NDCG", "0")
     assert run("train", "als", "--promote")["status"] == "live"

@@ -127,7 +127,7 @@ async def test_a_model_of_a_poisoned_history_is_rejected_and_what_serves_stays(
     assert bad.status == "rejected"
     assert bad.baseline is not None
     assert bad.baseline.model_id == good.id
-    assert bad.metrics["ndcg@10"] < 0.95 * bad.baseline.metrics["ndcg@10"]
+    assert bad.metrics["ndcg@10"] < 0.9 * bad.baseline.metrics["ndcg@10"]
     for part in ("worse than the live model", f"{bad.metrics['ndcg@10']:.4f}", "UPNEXT_GATE_NDCG"):
         assert part in (bad.error or "")
     assert await registry.get(bad.id) == bad

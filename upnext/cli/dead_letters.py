@@ -152,6 +152,8 @@ def _table(found: Sequence[Letter]) -> Table:
 
 def _details(letter: Letter) -> Table:
     table = Table(show_header=False)
+    table.add_column()
+    table.add_column(overflow="fold")  # an event has no spaces, and must be seen whole
     for name, value in _fields(letter).items():
         shown = "-" if value is None else str(value)
         table.add_row(name.replace("_", " "), Text(shown))
