@@ -17,6 +17,21 @@ def _nothing() -> None:
     """Nobody waits for the news that a connection is lost."""
 
 
+class _Client(Client):
+    """Goes on reading after a message whose headers are none.
+
+    The driver's own stops, with the connection open: one such message in a stream would cut every
+    consumer off, and again at each delivery.
+    """
+
+    async def _process_headers(self, headers: bytes) -> dict[str, str] | None:
+        try:
+            parsed: dict[str, str] | None = await super()._process_headers(headers)
+        except (IndexError, ValueError):
+            return None
+        return parsed
+
+
 class Link:
     """A connection that is never silently replaced.
 
@@ -57,7 +72,7 @@ class Link:
         async with self._connecting:
             if self._client is None or not self._client.is_connected:
                 await self.close()
-                self._client = Client()
+                self._client = _Client()
                 async with asyncio.timeout(CALL_SECONDS):
                     await self._client.connect(
                         self._url,

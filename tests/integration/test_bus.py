@@ -8,7 +8,7 @@ from click.testing import CliRunner
 
 from core.errors import SetupError, Unavailable
 from core.events import SUBJECTS
-from storage.bus import connect
+from storage.bus import connect, events, setup
 from storage.bus.contract import EVENTS
 from storage.embedded.stack import EmbeddedStack
 from upnext.cli import main
@@ -33,6 +33,25 @@ async def test_setup_says_what_the_bus_refuses(tmp_path: Path) -> None:
         with pytest.raises(Unavailable, match="refuses: subjects overlap"):
             await bus.setup()
         await bus.close()
+
+
+async def test_a_message_whose_headers_are_none_holds_nothing_up(tmp_path: Path) -> None:
+    with EmbeddedStack(tmp_path, ["bus"]) as stack:
+        url = stack.servers["bus"].url
+        await setup(url)
+        client = await nats.connect(url)
+        for headers in (b"", b"\r\n\r\n", b"NATS/1.0 200 \xff\xff\r\n\r\n"):
+            sizes = len(headers), len(headers) + len(b"odd")
+            line = b"HPUB analytics.video-watched %d %d\r\n" % sizes
+            await client._send_command(line + headers + b"odd\r\n")  # the driver sends no such
+        await client.flush()
+        await client.jetstream().publish("analytics.video-watched", b"even")
+        await client.close()
+        source = events(url)
+        messages = await source.fetch(10)
+        assert [message.payload for message in messages] == [b"odd", b"odd", b"odd", b"even"]
+        await source.acknowledge(messages)
+        await source.close()
 
 
 @pytest.mark.parametrize("url", ["http://host:9092", "host:4222", ""])
