@@ -5,6 +5,7 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 from click.testing import CliRunner, Result
 
@@ -60,3 +61,20 @@ def test_nothing_is_sent_when_a_line_cannot_be(bus_url: str) -> None:
         assert result.exit_code == 1
         assert reason in result.stderr
     assert taken(bus_url) == []
+
+
+def test_an_event_that_the_bus_does_not_take_is_said(bus_url: str) -> None:
+    assert bus_url
+    result = publish(WATCHED, event("publish-1", "v" * 2_000_000).payload)
+    assert result.exit_code == 1
+    assert "bytes are more than the bus takes in one message. About 0 of 2" in result.stderr
+
+
+def test_events_whose_names_look_alike_are_all_sent(bus_url: str) -> None:
+    names = [("/a b", "c"), ("/a", "b c"), ("/a", "b c "), ("/a", "b c\r\nd"), ("/a", "b c\r\ne")]
+    body = msgspec.json.decode(WATCHED)
+    result = publish(
+        *(msgspec.json.encode({**body, "source": source, "id": id_}) for source, id_ in names)
+    )
+    assert json.loads(result.stdout) == {"published": 5}, result.output
+    assert len(taken(bus_url)) == 5

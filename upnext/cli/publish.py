@@ -7,7 +7,8 @@ from typing import BinaryIO
 import click
 import msgspec
 
-from core.errors import Interrupted, InvalidInput, Unavailable
+from core.errors import Interrupted, InvalidInput, Unavailable, UpnextError
+from core.hashing import event_key
 from core.settings import Settings
 from upnext.cli.console import Meter, emit, progress
 from upnext.cli.context import stores
@@ -65,7 +66,7 @@ def _event(number: int, line: bytes, subject_of: dict[str, str]) -> _Event:
     if head.type not in subject_of:
         known = " or ".join(subject_of)
         raise InvalidInput(f"line {number}: its type must be {known}. Nothing was sent.")
-    return _Event(subject_of[head.type], f"{head.source} {head.id}", line)
+    return _Event(subject_of[head.type], str(event_key(head.source, head.id)), line)
 
 
 async def _send(settings: Settings, events: Sequence[_Event], meter: Meter) -> None:
@@ -80,12 +81,15 @@ async def _send(settings: Settings, events: Sequence[_Event], meter: Meter) -> N
                     for event in part:
                         sending = there.publish(event.subject, event.message_id, event.payload)
                         group.create_task(sending)
-            except* Unavailable as failed:
-                raise Interrupted(
-                    "bus",
-                    f"{failed.exceptions[0]}. About {start:,} of {len(events):,} were sent: run "
-                    "the same command again, what came twice counts once."
-                ) from failed
+            except* (Unavailable, InvalidInput) as failed:
+                raise _stopped(failed.exceptions[0], start, len(events)) from failed
             meter.update(start + len(part))
     finally:
         await there.close()
+
+
+def _stopped(error: BaseException, sent: int, total: int) -> UpnextError:
+    said = f"{error}. About {sent:,} of {total:,} were sent"
+    if isinstance(error, InvalidInput):
+        return InvalidInput(f"{said}: take that one out and run the same command again.")
+    return Interrupted("bus", f"{said}: run the same command again, what came twice counts once.")
