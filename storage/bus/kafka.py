@@ -20,7 +20,7 @@ from aiokafka.errors import (
 from core.errors import Unavailable
 from core.events import SUBJECTS
 from storage.bus.contract import CALL_SECONDS, CONNECT_SECONDS, EVENTS, KEPT_SECONDS, too_large
-from storage.bus.kafka_link import Registry, mapped, options_of, stopped
+from storage.bus.kafka_link import Registry, mapped, options_of, started, stopped
 
 PARTITIONS: Final = 12
 """Of a topic that we make: as many workers can share the events."""
@@ -128,12 +128,7 @@ class KafkaBus:
             enable_idempotence=idempotent,
             request_timeout_ms=int(CALL_SECONDS * 1000),
         )
-        try:
-            async with asyncio.timeout(CONNECT_SECONDS):
-                await producer.start()
-        except BaseException:
-            await stopped(producer)
-            raise
+        await started(producer, CONNECT_SECONDS)
         return producer
 
     async def _create(self, missing: list[str]) -> None:

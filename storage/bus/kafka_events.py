@@ -8,7 +8,7 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final
+from typing import Final
 
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, ConsumerRecord, TopicPartition
 from aiokafka.errors import CommitFailedError, IllegalStateError
@@ -17,7 +17,8 @@ from core.clock import utc_now
 from core.errors import Unavailable
 from core.messages import Message
 from storage.bus.contract import CALL_SECONDS, CONSUMER, EVENTS, Timing
-from storage.bus.kafka_link import Registry, mapped, options_of, stopped
+from storage.bus.kafka_lag import Lag
+from storage.bus.kafka_link import Registry, mapped, options_of, started, stopped
 from storage.bus.kafka_work import InWork, Partition
 
 MOST_IN_WORK: Final = 50_000
@@ -41,10 +42,9 @@ class KafkaEvents(ConsumerRebalanceListener):  # type: ignore[misc]  # untyped i
         self._timing = timing
         self._registry = Registry(options_of(url))
         self._consumer: AIOKafkaConsumer | None = None
-        self._watcher: AIOKafkaConsumer | None = None
         self._work = InWork()
         self._fetching = asyncio.Lock()
-        self._watching = asyncio.Lock()
+        self._lag = Lag(url)
 
     async def fetch(self, most: int) -> Sequence[Message]:
         """What waits, at most `most`; `Timing.first` is given for the first; empty when none."""
@@ -55,7 +55,7 @@ class KafkaEvents(ConsumerRebalanceListener):  # type: ignore[misc]  # untyped i
             if len(messages) < most:
                 messages += await self._poll(consumer, room, wait=not messages)
             if not messages:
-                self._check(await self._registry.partitions())  # or a lost broker looks like peace
+                await self._registry.consumed()  # or a lost broker looks like peace
                 messages = self._work.due(most)
             return messages
 
@@ -74,27 +74,12 @@ class KafkaEvents(ConsumerRebalanceListener):  # type: ignore[misc]  # untyped i
 
     async def waiting(self) -> int:
         """Messages behind the group's commits, in work or not."""
-        async with self._watching, self._connected():
-            known = await self._registry.partitions()
-            self._check(known)
-            places = [TopicPartition(topic, part) for topic in EVENTS for part in known[topic]]
-            watcher = self._watcher or await self._watch()
-            async with asyncio.timeout(2 * CALL_SECONDS):
-                starts = await watcher.beginning_offsets(places)
-                ends = await watcher.end_offsets(places)
-                done = {place: await watcher.committed(place) or 0 for place in places}
-            # Below zero: what the broker has lost since (an election of a replica that lagged).
-            return sum(max(0, ends[each] - max(starts[each], done[each])) for each in places)
+        return await self._lag.waiting()
 
     async def close(self) -> None:
         """Leave the group; what was not acknowledged comes again to the others."""
-        clients = self._consumer, self._watcher
-        self._consumer = self._watcher = None
-        self._work.clear()
-        await self._registry.close()
-        for client in clients:
-            if client is not None:
-                await stopped(client)
+        await self._leave()
+        await self._lag.close()
 
     def on_partitions_revoked(self, revoked: list[TopicPartition]) -> None:
         """The group is sharing out anew: most often what we have stays ours."""
@@ -110,23 +95,23 @@ class KafkaEvents(ConsumerRebalanceListener):  # type: ignore[misc]  # untyped i
                 yield
         except Unavailable as error:
             if error.__cause__ is not None:  # a failure of the connection, not one of ours
-                await self.close()
+                await self._leave()
             raise
 
+    async def _leave(self) -> None:
+        consumer, self._consumer = self._consumer, None
+        self._work.clear()
+        await self._registry.close()
+        if consumer is not None:
+            await stopped(consumer)
+
     async def _join(self) -> AIOKafkaConsumer:
-        self._check(await self._registry.partitions())
+        await self._registry.consumed()
         consumer = self._made()
         consumer.subscribe(EVENTS, listener=self)
-        await _start(consumer)
+        await started(consumer, JOIN_SECONDS)
         self._consumer = consumer
         return consumer
-
-    async def _watch(self) -> AIOKafkaConsumer:
-        """A client that asks where the group stands and is no member of it."""
-        watcher = self._made()
-        await _start(watcher)
-        self._watcher = watcher
-        return watcher
 
     def _made(self) -> AIOKafkaConsumer:
         return AIOKafkaConsumer(
@@ -165,20 +150,6 @@ class KafkaEvents(ConsumerRebalanceListener):  # type: ignore[misc]  # untyped i
                 await consumer.commit({TopicPartition(*each): to for each, to in offsets.items()})
         except (CommitFailedError, IllegalStateError):
             return  # the partition is another's by now, who gets these again: they are repeats
-
-    def _check(self, known: dict[str, Any]) -> None:
-        for topic in EVENTS:
-            if topic not in known:
-                raise Unavailable("bus", f"the bus has no topic {topic}: run `upnext bus setup`")
-
-
-async def _start(consumer: AIOKafkaConsumer) -> None:
-    try:
-        async with asyncio.timeout(JOIN_SECONDS):
-            await consumer.start()
-    except BaseException:
-        await stopped(consumer)
-        raise
 
 
 def _time_of(record: ConsumerRecord) -> datetime:

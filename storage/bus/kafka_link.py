@@ -11,7 +11,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import ConsumerStoppedError, IllegalOperation, KafkaError
 
 from core.errors import SetupError, Unavailable
-from storage.bus.contract import CALL_SECONDS, CONNECT_SECONDS
+from storage.bus.contract import CALL_SECONDS, CONNECT_SECONDS, EVENTS
 
 _FORM = (
     "UPNEXT_BUS_URL cannot be used: for Kafka it is kafka://host:9092[,host2:9092], or "
@@ -20,8 +20,12 @@ _FORM = (
 _PORT = 9092
 
 
-class Stoppable(Protocol):
+class Client(Protocol):
     """A producer or consumer of the driver."""
+
+    async def start(self) -> None:
+        """Connect."""
+        ...
 
     async def stop(self) -> None:
         """End it; may wait for a broker that is gone."""
@@ -78,7 +82,17 @@ def mapped() -> Iterator[None]:
         raise Unavailable("bus") from error
 
 
-async def stopped(client: Stoppable) -> None:
+async def started(client: Client, seconds: float) -> None:
+    """Start a producer or consumer, or end it where that fails or takes longer."""
+    try:
+        async with asyncio.timeout(seconds):
+            await client.start()
+    except BaseException:
+        await stopped(client)
+        raise
+
+
+async def stopped(client: Client) -> None:
     """End a producer or consumer, though its broker may be gone."""
     try:
         async with asyncio.timeout(CALL_SECONDS):
@@ -123,6 +137,18 @@ class Registry:
         return {
             topic["topic"]: [part["partition"] for part in topic["partitions"]] for topic in topics
         }
+
+    async def consumed(self) -> list[tuple[str, int]]:
+        """Topic and number of each partition that events come from.
+
+        Raises:
+            Unavailable: a topic was never made.
+        """
+        known = await self.partitions()
+        for topic in EVENTS:
+            if topic not in known:
+                raise Unavailable("bus", f"the bus has no topic {topic}: run `upnext bus setup`")
+        return [(topic, number) for topic in EVENTS for number in known[topic]]
 
     async def brokers(self) -> int:
         """How many there are."""

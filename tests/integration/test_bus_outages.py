@@ -10,6 +10,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from aiokafka import AIOKafkaConsumer
+from aiokafka.errors import RequestTimedOutError
 
 from core.errors import Unavailable
 from storage.bus import Bus, Events, Timing, connect, events
@@ -148,3 +150,26 @@ async def test_what_a_killed_consumer_had_comes_again_within_ten_seconds(tmp_pat
         await bus.close()
         await source.close()
         server.stop()
+
+
+async def test_a_lag_that_kafka_does_not_tell_costs_nobody_their_place(
+    kafka_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def fails(*_: object) -> int:
+        raise RequestTimedOutError
+
+    bus, source = connect(kafka_url), events(kafka_url, QUICK)
+    await bus.setup()
+    await bus.publish(WATCHED, "1", b"in work")
+    async with asyncio.timeout(30):
+        while not (messages := await source.fetch(1)):
+            pass
+    with monkeypatch.context() as patch:
+        patch.setattr(AIOKafkaConsumer, "committed", fails)
+        with pytest.raises(Unavailable):
+            await source.waiting()
+    before = await source.waiting()
+    await source.acknowledge(messages)
+    assert await source.waiting() == before - 1
+    await bus.close()
+    await source.close()
