@@ -179,8 +179,9 @@ class _Run:
             await self._follow(process, watch)
             return await process.wait()
         except asyncio.CancelledError:
-            # Before the child has ended: who stops us may not wait as long as that takes.
-            with suppress(Conflict):  # it has been cancelled too
+            # Before the child has ended: who stops us may not wait as long as that takes. It may
+            # have been cancelled too; and while PostgreSQL is away its missing beats tell.
+            with suppress(Conflict, Unavailable):
                 await self._leave()
             raise
         finally:
