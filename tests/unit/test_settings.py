@@ -58,6 +58,10 @@ def test_a_password_inside_a_url_is_not_in_the_representation(name: str, scheme:
         ("schedule_sweep", "every five minutes"),
         ("schedule_training", "0 0 31 2 *"),
         ("schedule_shares", "0," * 60 + "0 * * * *"),
+        ("schedule_sweep", "R * * * *"),
+        ("schedule_sweep", "H/5 * * * *"),
+        ("schedule_sweep", "0 r(2-4) * * *"),
+        ("schedule_training", "0 3 1 1 * 0 2099"),
     ],
 )
 def test_what_cannot_be_used_is_refused_by_name(name: str, value: str) -> None:
@@ -72,3 +76,5 @@ def test_a_secret_is_not_in_the_representation() -> None:
 def test_a_schedule_is_a_cron_expression_or_off() -> None:
     settings = load({"schedule_training": "off", "schedule_sweep": "*/10 * * * * *"})
     assert (settings.schedule_training, settings.schedule_sweep) == ("off", "*/10 * * * * *")
+    for named in ("0 3 * MAR THU", "@daily"):
+        assert load({"schedule_training": named}).schedule_training == named
