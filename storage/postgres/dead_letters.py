@@ -111,10 +111,9 @@ class PostgresDeadLetters:
 
         What was announced before is on the bus when this returns, and can be deleted there.
         """
-        letters = await self._of(user_id)
+        letters, announcements = await self._of(user_id), await self._announced_of(user_id)
         async with transaction(self._engine) as connection:
             await wait_for_relay(connection)  # what it has in hand is on the bus after that
-            announcements = await self._announced_of(user_id)
             await connection.execute(_DELETE, {"ids": letters})
             await connection.execute(_TAKE_BACK, {"ids": announcements})
         return max(len(letters), len(announcements))  # either may have been pruned before

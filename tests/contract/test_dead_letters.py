@@ -13,9 +13,11 @@ from core.dead_letters import MOST_ANNOUNCED, Refused
 from core.errors import NotFound
 from core.events import DeadLetter
 from core.messages import Message
+from core.settings import load
 from core.types import UserId
 from storage.memory.dead_letters import MemoryDeadLetters, MemoryOwedDrops
 from storage.postgres.dead_letters import PostgresDeadLetters
+from storage.postgres.engine import pool
 from storage.postgres.erasure import PostgresErasures
 from storage.postgres.owed_drops import PostgresOwedDrops
 
@@ -161,6 +163,14 @@ async def test_a_users_letters_are_erased_and_nobody_elses(world: World) -> None
     assert {letter.payload for letter in await world.letters.latest(20)} == set(others)
     assert {letter.event.encode() for letter in await world.announced()} == set(others)
     assert await world.letters.erase(U1) == 0
+
+
+async def test_one_connection_is_enough_to_erase(database_url: str) -> None:
+    settings = load({"postgres_url": database_url, "postgres_pool_size": "1"})
+    async with pool(settings) as engine:
+        letters = PostgresDeadLetters(engine)
+        await letters.keep([refused(of("u1"))])
+        assert await letters.erase(U1) == 1
 
 
 async def test_nothing_is_kept_of_who_was_erased(world: World) -> None:
