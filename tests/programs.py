@@ -1,12 +1,15 @@
 """A program of ours in a process of its own, from its start to its end."""
 
+import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
 from types import TracebackType
 from typing import ClassVar
 
 from core.settings import Settings, child_environment
+from storage.embedded.privilege import child_setup
 
 
 class Program:
@@ -19,7 +22,11 @@ class Program:
         self.process: subprocess.Popen[bytes] | None = None
 
     def launch(self, log: Path | None = None) -> None:
-        """Start it; nobody waits until it is ready."""
+        """Start it; nobody waits until it is ready. It ends with these tests, if they are killed.
+
+        But for what other threads start: the kernel would end it with its thread.
+        """
+        lasting = threading.current_thread() is threading.main_thread()
         out = None if log is None else log.open("ab")
         try:
             self.process = subprocess.Popen(  # noqa: S603 - our own program
@@ -28,6 +35,7 @@ class Program:
                 cwd=Path.cwd(),
                 stdout=out,
                 stderr=out,
+                preexec_fn=child_setup(signal.SIGKILL) if lasting else None,  # noqa: PLW1509
             )
         finally:
             if out is not None:
@@ -45,7 +53,10 @@ class Program:
         """Tell it to stop; its exit code."""
         assert self.process
         self.process.terminate()
-        return self.process.wait(20)
+        try:
+            return self.process.wait(20)
+        finally:
+            self.process.kill()  # one that did not stop
 
     def kill(self) -> None:
         """End it without a word."""
