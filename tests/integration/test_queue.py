@@ -163,6 +163,24 @@ async def test_what_breaks_a_rule_fails_and_what_is_away_is_waited_for(ask: Ask)
     assert (done.status, done.counts, len(tries)) == ("done", {"kept": 1}, 2)
 
 
+async def test_what_is_away_is_waited_for_a_day_from_the_first_try(
+    engine: AsyncEngine, database_url: str
+) -> None:
+    async def away(_: Work) -> None:
+        raise Unavailable("milvus")
+
+    settings, began = load({"postgres_url": database_url}), utc_now()
+    asked = PostgresJobs(engine, lambda: began - timedelta(days=2))  # no worker was there
+    job = await asked.ask("erasure", "ops", {"user_id": "ann"})
+    for hours, status in ((0, "queued"), (23, "queued"), (25, "failed")):
+        moment = began + timedelta(hours=hours)
+        runner = JobRunner(settings, engine, {"erasure": away}, lambda now=moment: now)  # type: ignore[misc]
+        with suppress(Unavailable):
+            await runner.run(job.id)
+        assert (await asked.get(job.id)).status == status
+    assert "tried for a day" in ((await asked.get(job.id)).error or "")
+
+
 async def test_a_database_that_is_away_is_waited_for(
     engine: AsyncEngine, database_url: str, postgres_url: str
 ) -> None:

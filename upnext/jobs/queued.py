@@ -22,7 +22,7 @@ from storage.postgres.jobs import Begun, PostgresJobs
 
 TELL_SECONDS = 1.0
 GIVE_UP = timedelta(days=1)
-"""A job that has waited so long for a dependency fails."""
+"""A job that was first begun so long ago fails when a dependency is still away."""
 
 log = structlog.get_logger(__name__)
 
@@ -133,7 +133,9 @@ class JobRunner:
     async def _wait_for(self, work: Work, error: Unavailable) -> None:
         """Have it begun again later, unless it has waited too long. Raises `error` again."""
         begun = work.begun
-        if self._clock() - begun.job.created_at > GIVE_UP:
+        # Not since it was asked for: no worker may have been there, or it may be a retry.
+        tried_since = begun.job.started_at or begun.job.created_at
+        if self._clock() - tried_since > GIVE_UP:
             await self._fail(work, f"It was tried for a day: {error}")
             return
         log.warning("A job waits for a dependency.", job=begun.job.id, reason=str(error))
