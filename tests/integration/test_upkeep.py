@@ -15,7 +15,7 @@ from core.clock import utc_now
 from core.jobs import Job, UpkeepKind
 from core.settings import Settings, load
 from core.types import Change, DataSpan, ModelStatus
-from storage.postgres.changes import note
+from storage.postgres.changes import PostgresChanges, note
 from storage.postgres.engine import transaction
 from storage.postgres.interactions import PostgresInteractions
 from storage.postgres.jobs import TASK, PostgresJobs
@@ -23,8 +23,9 @@ from storage.postgres.models import PostgresModels
 from storage.queue import Queue
 from tests.histories import START, watch
 from upnext.cli import main
+from upnext.jobs.encoding import _look
 from upnext.jobs.queue_handlers import HANDLERS
-from upnext.jobs.queued import JobRunner
+from upnext.jobs.queued import JobRunner, Work
 
 pytestmark = pytest.mark.integration
 
@@ -88,6 +89,48 @@ async def test_what_is_old_is_deleted(settings: Settings, engine: AsyncEngine) -
     await done(settings, engine, "retention")  # the last of its kind stays
     third = await done(settings, engine, "retention")
     assert third.counts["jobs"] == 1
+
+
+async def test_what_is_encoded_is_what_is_new_or_goes_live(
+    settings: Settings, engine: AsyncEngine
+) -> None:
+    models, changes = PostgresModels(engine, utc_now), PostgresChanges(engine)
+    jobs = PostgresJobs(engine, utc_now)
+    job = await jobs.put("encoding", "schedule")
+    assert job
+    begun = await jobs.begin(job.id)
+    assert begun
+    work = Work(settings, engine, jobs, begun)
+    seen, news = await _look(work, None)
+    assert not news  # no version to add to
+
+    async def is_news() -> bool:
+        nonlocal seen
+        seen, news = await _look(work, seen)
+        return news
+
+    async def tell(change: Change) -> None:
+        async with transaction(engine) as connection:
+            await note(connection, change)
+
+    made = []
+    for _ in range(2):
+        model, token = await models.create("content", {})
+        for status in STEPS:
+            await models.update(model.id, token, status=status)
+        made.append(model.id)
+    await models.promote(made[0])
+    assert [await is_news(), await is_news()] == [True, False]
+    await tell(Change("config"))
+    assert not await is_news()
+    await tell(Change("video", ("v1",)))
+    assert [await is_news(), await is_news()] == [True, False]
+    await models.promote(made[1])  # it may have been passed over while it was not live
+    assert [await is_news(), await is_news()] == [True, False]
+    await tell(Change("video", ("v2",)))
+    await tell(Change("config"))
+    assert await changes.prune(utc_now() + timedelta(days=1)) > 0  # before anybody read them
+    assert [await is_news(), await is_news()] == [True, False]
 
 
 async def test_a_worker_takes_what_is_of_its_queues(

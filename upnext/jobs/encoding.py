@@ -28,7 +28,8 @@ CHILD = "upnext.jobs.encoding_child"
 class Seen(msgspec.Struct, frozen=True):
     """What there was when a job looked: it, and the jobs before it, took in all of that.
 
-    `cursor` is its place in the news of the catalogue, `versions` those that could be opened.
+    `cursor` is its place in the news of the catalogue, `versions` those that could be opened, the
+    live one first. News that were forgotten before somebody read them are news of everything.
     """
 
     cursor: ChangeCursor
@@ -62,9 +63,9 @@ async def _look(work: Work, last: Seen | None) -> tuple[Seen, bool]:
         videos = videos or any(change.kind == "video" for change in news)
         if not news:
             break
-    return Seen(cursor, versions), bool(versions) and (
-        videos or not {*versions} <= {*last.versions}
-    )
+    # A version that could not be added to was passed over, unless it was the live one: the first.
+    other = versions[:1] != last.versions[:1] or not {*versions} <= {*last.versions}
+    return Seen(cursor, versions), bool(versions) and (videos or other)
 
 
 async def _in_child(work: Work) -> Done:
