@@ -42,7 +42,6 @@ async def sweep(settings: Settings, clock: Clock = utc_now) -> Swept:
     """
     async with pool(settings) as engine:
         registry = PostgresModels(engine, clock)
-        await registry.fail_stale()
         await forget_old_copies(settings, await registry.openable())
         gone = await registry.sweepable(settings.sweep_grace_seconds)
         if not gone:
