@@ -99,6 +99,7 @@ class _Listening:
         self._last = last
         self._silence = silence_seconds
         self._echoed = monotonic()
+        self._began = False  # until the first echo, news may come that `last` counts already
 
     async def listen(self, count: Callable[[], Awaitable[int]]) -> None:
         """Until an echo stays away; then it raises `TimeoutError`."""
@@ -123,15 +124,19 @@ class _Listening:
     def _take(self, message: dict[str, Any]) -> None:
         if message["type"] == "pong":
             self._echoed = monotonic()
+            self._began = True
             count = int(message["data"])
             if count > self._last:
                 self._gap(count)
         elif message["type"] == "message":
-            number, _, users = message["data"].partition(b" ")
+            before, _, users = message["data"].partition(b" ")
+            number = int(before)
             self._hearer.drop(_decoder.decode(users))
-            if int(number) != self._last + 1:
-                self._gap(int(number))
-            self._last = int(number)
+            if number <= self._last and not self._began:
+                return
+            if number != self._last + 1:
+                self._gap(number)
+            self._last = number
 
     def _gap(self, number: int) -> None:
         self._hearer.lose("gap")

@@ -58,13 +58,35 @@ async def client(redis_url: str) -> AsyncIterator[Redis]:
 
 
 @asynccontextmanager
-async def following(client: Redis) -> AsyncIterator[Heard]:
+async def following(client: Redis, notices: RedisNotices | None = None) -> AsyncIterator[Heard]:
     heard = Heard()
-    task = asyncio.create_task(RedisNotices(client, silence_seconds=1.0).run(heard))
+    notices = notices or RedisNotices(client, silence_seconds=1.0)
+    task = asyncio.create_task(notices.run(heard))
     await until(lambda: heard.follows)
     yield heard
     task.cancel()
     await asyncio.wait([task])
+
+
+class Busy(RedisNotices):
+    """Begins while something is published: after it subscribed, before it asked for the count."""
+
+    user: UserId | None = UserId(uuid4().hex)
+
+    async def _count(self) -> int:
+        user, self.user = self.user, None
+        if user is not None:
+            await RedisUserCache(self._client).forget_many({user: 1})
+        return await super()._count()
+
+
+async def test_news_that_come_while_it_begins_are_no_gap(client: Redis) -> None:
+    user = UserId(uuid4().hex)
+    async with following(client, Busy(client)) as heard:
+        await until(lambda: Busy.user in heard.users)
+        await RedisUserCache(client).forget_many({user: 1})
+        await until(lambda: user in heard.users)
+        assert heard.lost == []
 
 
 async def test_whoever_is_dropped_anywhere_is_told_to_all(client: Redis) -> None:
