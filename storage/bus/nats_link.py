@@ -63,8 +63,9 @@ class Link:
         """End the connection; what was acknowledged is safe."""
         client, self._client = self._client, None
         if client is not None:
-            # One whose handshake failed would be waited for without end: it is closed already.
-            with suppress(TimeoutError):
+            # One whose handshake failed would be waited for without end: it is closed already. And
+            # what was not sent yet may be all that fails.
+            with suppress(OSError):
                 async with asyncio.timeout(CALL_SECONDS):
                     await client.close()
 

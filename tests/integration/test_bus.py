@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import nats
+import nats.errors
 import pytest
 from click.testing import CliRunner
 
@@ -10,6 +11,7 @@ from core.errors import SetupError, Unavailable
 from core.events import SUBJECTS
 from storage.bus import connect, events, setup
 from storage.bus.contract import EVENTS
+from storage.bus.nats_link import Link
 from storage.embedded.stack import EmbeddedStack
 from upnext.cli import main
 
@@ -21,6 +23,25 @@ async def test_a_wrong_password_is_unavailable(nats_url: str) -> None:
     with pytest.raises(Unavailable):
         await bus.ping()
     await bus.close()
+
+
+async def test_a_lost_connection_that_cannot_be_ended_is_unavailable(
+    nats_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def fails() -> None:
+        await end()
+        raise ConnectionResetError
+
+    link = Link(nats_url)
+    async with link.connected() as client:
+        end = client.close
+    monkeypatch.setattr(client, "close", fails)
+    with pytest.raises(Unavailable):
+        async with link.connected():
+            raise nats.errors.ConnectionClosedError
+    async with link.connected() as another:
+        assert another is not client
+    await link.close()
 
 
 async def test_setup_says_what_the_bus_refuses(tmp_path: Path) -> None:
