@@ -21,7 +21,7 @@ pytestmark = [pytest.mark.contract, pytest.mark.asyncio(loop_scope="module")]
 
 WATCHED, RATED = "analytics.video-watched", "analytics.video-rated"
 DEAD = "recs.dead-letter"
-SHORT = Timing(first=0.3, again=0.5, held=30)
+SHORT = Timing(first=0.3, again=1.0, held=30)
 
 
 @dataclass
@@ -186,7 +186,6 @@ async def test_what_is_put_back_comes_after_its_pause(world: World) -> None:
     messages = await fetched(consumer, 1)
     began = asyncio.get_running_loop().time()
     await consumer.put_back(messages, 0.7)
-    assert await consumer.fetch(1) == []
     await lag(consumer, 1)
     again = await fetched(consumer, 1)
     assert asyncio.get_running_loop().time() - began >= 0.65
@@ -262,7 +261,9 @@ async def test_work_that_takes_long_stays_with_whoever_has_it(world: World) -> N
     messages = await fetched(first, 1)
     if not world.stays:  # Kafka shares out anew when one joins: this is about when none does
         world.another()
-    for _ in range(2):
+    clock = asyncio.get_running_loop().time
+    end = clock() + 1.5 * SHORT.again
+    while clock() < end:
         for consumer in world.consumers:
             assert await consumer.fetch(1) == []
     await first.acknowledge(messages)
