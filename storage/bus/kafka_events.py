@@ -107,20 +107,17 @@ class KafkaEvents(ConsumerRebalanceListener):  # type: ignore[misc]  # untyped i
 
     async def _join(self) -> AIOKafkaConsumer:
         await self._registry.consumed()
-        consumer = self._made()
-        consumer.subscribe(EVENTS, listener=self)
-        await started(consumer, JOIN_SECONDS)
-        self._consumer = consumer
-        return consumer
-
-    def _made(self) -> AIOKafkaConsumer:
-        return AIOKafkaConsumer(
+        consumer = AIOKafkaConsumer(
             **self._options,
             auto_offset_reset="earliest",
             session_timeout_ms=int(SESSION_SECONDS * 1000),
             heartbeat_interval_ms=int(SESSION_SECONDS * 1000 / 6),
             request_timeout_ms=int(JOIN_SECONDS * 500),
         )
+        consumer.subscribe(EVENTS, listener=self)
+        await started(consumer, JOIN_SECONDS)
+        self._consumer = consumer
+        return consumer
 
     async def _poll(self, consumer: AIOKafkaConsumer, room: int, *, wait: bool) -> list[Message]:
         seconds = max(0.0, min(self._timing.first, self._work.pause())) if wait else 0.0
