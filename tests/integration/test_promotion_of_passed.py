@@ -6,10 +6,12 @@ import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from core.clock import utc_now
+from core.errors import Unavailable
 from core.settings import Settings, load
 from core.types import Model
 from storage.postgres.models import PostgresModels
 from tests.stored import store_ready
+from upnext.jobs import train as training
 from upnext.jobs.promote import promote_passed
 from upnext.jobs.train import train_queued
 
@@ -61,3 +63,21 @@ async def test_one_whose_worker_ended_before_it_went_live_does_so_when_its_job_i
     assert found.id == waiting.id
     await train_queued(passed, waiting.id)  # again: it is live, there is nothing to do
     assert await live(engine) == found
+
+
+async def test_one_that_cannot_go_live_for_an_outage_does_so_when_it_is_tried_again(
+    passed: Settings, engine: AsyncEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def away(*_: object) -> Model:
+        raise Unavailable("milvus")
+
+    waiting = await store_ready(passed, engine, ["a", "b"])
+    with monkeypatch.context() as outage:
+        outage.setattr(training, "promote_passed", away)
+        with pytest.raises(Unavailable):  # what the queue tries again
+            await train_queued(passed, waiting.id)
+    assert await live(engine) is None
+    await train_queued(passed, waiting.id)
+    found = await live(engine)
+    assert found is not None
+    assert found.id == waiting.id

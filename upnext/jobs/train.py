@@ -79,7 +79,8 @@ async def train_queued(settings: Settings, model_id: str) -> None:
     Stopped, it stays in the queue: whoever claims it next begins it anew.
 
     Raises:
-        Unavailable: PostgreSQL did not answer; nothing was begun.
+        Unavailable: PostgreSQL did not answer, and nothing was begun; or what going live takes,
+            and then that is all that is left to do.
     """
     async with pool(settings) as engine:
         registry = PostgresModels(engine, utc_now)
@@ -108,7 +109,10 @@ class Span(msgspec.Struct, frozen=True):
 async def _promote(settings: Settings, model: Model) -> None:
     try:
         await promote_passed(settings, model)
-    except UpnextError as error:  # it is ready all the same, and can be promoted later
+    except Unavailable as error:
+        log.warning("a model waits to be made live", model=model.id, reason=str(error))
+        raise
+    except UpnextError as error:  # somebody has decided otherwise, or it is gone
         log.warning("a model was not made live", model=model.id, reason=str(error))
 
 
