@@ -4,7 +4,7 @@ Writers lock in one order everywhere (keys, then users, then counters, each sort
 them with overlapping batches wait for each other and never deadlock.
 """
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -14,10 +14,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from core.types import AddCounts, Interaction, UserId
 from storage.counters import tally
-from storage.postgres.engine import pages, reading, transaction
+from storage.postgres.engine import reading, transaction
 from storage.postgres.erasure import erased_among
 
-_PAGE = 5000
 _COLUMNS = """
     event_key AS key, user_id, video_id, kind, occurred_at, weight, watched_seconds, video_seconds,
     rating, recommendation_id
@@ -82,18 +81,10 @@ _COUNTERS = text(
     """
 )
 _FIND = text(f"SELECT {_COLUMNS} FROM interactions WHERE event_key = :key")  # noqa: S608 (constants)
-_STREAM = text(
-    f"""
-    SELECT {_COLUMNS} FROM interactions
-    WHERE (CAST(:start AS timestamptz) IS NULL OR occurred_at >= :start)
-      AND (CAST(:end AS timestamptz) IS NULL OR occurred_at < :end)
-    ORDER BY user_id, occurred_at, event_key
-    """  # noqa: S608 (constants)
-)
 
 
 class PostgresInteractions:
-    """`ingest.ports.InteractionStore`, `api.ports.InteractionStore`, training's interactions."""
+    """`ingest.ports.InteractionStore`, `api.ports.InteractionStore`."""
 
     def __init__(self, engine: AsyncEngine) -> None:
         self._engine = engine
@@ -132,14 +123,6 @@ class PostgresInteractions:
             row = (await connection.execute(_FIND, {"key": key})).one_or_none()
             return None if row is None else _interaction(row)
 
-    async def stream(
-        self, start: datetime | None = None, end: datetime | None = None
-    ) -> AsyncIterator[Sequence[Interaction]]:
-        """Those with start <= occurred_at < end, by user and time. Raises `Unavailable`."""
-        span = {"start": start, "end": end}
-        async for page in pages(self._engine, _STREAM, span, _PAGE):
-            yield [_interaction(row) for row in page]
-
 
 async def _insert(
     connection: AsyncConnection, rows: Sequence[Interaction]
@@ -156,7 +139,7 @@ async def _insert(
 async def _move_users(
     connection: AsyncConnection, accepted: Sequence[Interaction]
 ) -> dict[UserId, int]:
-    latest: dict[UserId, datetime] = {}
+    latest = dict[UserId, datetime]()
     for row in accepted:
         latest[row.user_id] = max(row.occurred_at, latest.get(row.user_id, row.occurred_at))
     if not latest:

@@ -11,15 +11,17 @@ from uuid import uuid4
 import msgspec
 import pytest
 from click.testing import CliRunner, Result
+from sqlalchemy import text
 
 from core.settings import Settings, load
 from storage.embedded.stack import EmbeddedStack
-from storage.postgres.engine import pool
-from storage.postgres.interactions import PostgresInteractions
+from storage.postgres.engine import pool, reading
 from tests.eventful import Consuming, Sent, event, make_streams, nothing_waits, publish
 from upnext.cli import main
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(120)]
+
+RATINGS = text("SELECT rating FROM interactions WHERE rating IS NOT NULL")
 
 
 @pytest.fixture
@@ -99,9 +101,8 @@ def test_what_was_refused_is_shown_mended_and_replayed(settings: Settings, tmp_p
 
 
 async def _ratings(settings: Settings) -> list[float]:
-    async with pool(settings) as engine:
-        pages = [page async for page in PostgresInteractions(engine).stream()]
-    return [row.rating for page in pages for row in page if row.rating is not None]
+    async with pool(settings) as engine, reading(engine) as connection:
+        return list((await connection.execute(RATINGS)).scalars())
 
 
 def test_what_makes_no_sense_is_said(settings: Settings, tmp_path: Path) -> None:
