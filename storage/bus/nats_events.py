@@ -30,6 +30,7 @@ class NatsEvents:
     def __init__(self, url: str, timing: Timing) -> None:
         self._timing = timing
         self._link = Link(url, self._lost)
+        self._watching = Link(url)  # a measure that fails must not cost us what has arrived
         self._inbox: Inbox | None = None
         self._again = timing.again
         self._fetching = asyncio.Lock()
@@ -61,7 +62,7 @@ class NatsEvents:
 
     async def waiting(self) -> int:
         """Messages that nobody has been given yet, and those that are in work."""
-        async with self._link.connected() as client:
+        async with self._watching.connected() as client:
             info = await consumer_of(client)
             return (info.num_pending or 0) + (info.num_ack_pending or 0)
 
@@ -77,6 +78,7 @@ class NatsEvents:
                 await self._say(self._held, _AGAIN)
         self._held.clear()
         await self._link.close()
+        await self._watching.close()
 
     async def _inbox_of(self, client: Client) -> Inbox:
         """The inbox of this connection: with a lost one, its inbox and what lay there are gone."""

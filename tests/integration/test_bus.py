@@ -1,11 +1,13 @@
 """What the bus is told by its URL, and what the commands say."""
 
+import asyncio
 from pathlib import Path
 
 import nats
 import nats.errors
 import pytest
 from click.testing import CliRunner
+from nats.js import JetStreamManager
 
 from core.errors import SetupError, Unavailable
 from core.events import SUBJECTS
@@ -42,6 +44,25 @@ async def test_a_lost_connection_that_cannot_be_ended_is_unavailable(
     async with link.connected() as another:
         assert another is not client
     await link.close()
+
+
+async def test_a_lag_that_nats_does_not_tell_costs_no_connection(
+    nats_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def fails(*_: object) -> None:
+        raise nats.errors.TimeoutError
+
+    await setup(nats_url)
+    source = events(nats_url)
+    await source.put_back(await source.fetch(1), 0)
+    fetching = asyncio.create_task(source.fetch(1))
+    with monkeypatch.context() as patch:
+        patch.setattr(JetStreamManager, "consumer_info", fails)
+        with pytest.raises(Unavailable):
+            await source.waiting()
+        await source.put_back(await fetching, 0)
+    await source.waiting()
+    await source.close()
 
 
 async def test_setup_says_what_the_bus_refuses(tmp_path: Path) -> None:
