@@ -26,7 +26,9 @@ from bench.memory_of_training import keep_content
 from bench.run import Figures as Load
 from bench.run import K6Run, warm
 from core.clock import utc_now
+from core.cron import OFF
 from core.errors import SetupError, UpnextError
+from core.jobs import UPKEEP
 from core.settings import Settings, child_environment
 from core.types import Model
 from storage.model_status import STEPS
@@ -38,8 +40,7 @@ SHAPE = Shape(videos=2_000, users=5_000)
 VIDEOS, CONNECTIONS, PAUSE = 20_000, 32, 0.1
 LOOK_SECONDS, START_SECONDS = 0.05, 60
 MOST_SECONDS = 300  # of a training, which gives way to whatever else runs
-NEVER, ALONE = "0 0 29 2 *", "none"
-SCHEDULES = ("training", "refresh", "encoding", "retention", "sweep", "shares")
+ALONE = "none"
 # A third of the events were recommended; of those the index knows the newest at once.
 _NEWEST = text("SELECT max(occurred_at) FROM interactions WHERE recommendation_id IS NOT NULL")
 
@@ -72,7 +73,7 @@ def main(interactions: int, per_second: int, seconds: int, alone: int) -> None:
     Its texts are made up, so that none are encoded; and there is no index, so that it ends before
     it publishes. k6 runs on the same machine.
     """
-    schedules = {f"schedule_{name}": NEVER for name in SCHEDULES}
+    schedules = {f"schedule_{kind}": OFF for kind in UPKEEP}
     own = [video for page in Data(SHAPE).videos(utc_now()) for video in page]
     try:
         with made_up_service(SHAPE, None, milvus=False, **schedules) as service:

@@ -11,6 +11,7 @@ import psutil
 import pytest
 
 from core.clock import utc_now
+from core.cron import OFF
 from core.jobs import Job
 from core.settings import Settings
 from embeddings.text import REVISION
@@ -44,8 +45,8 @@ def client(settings: Settings) -> Iterator[httpx.Client]:
         yield client
 
 
-def each_second(settings: Settings) -> Settings:
-    return settings.model_copy(update={"schedule_encoding": "* * * * * *"})
+def by_schedule(settings: Settings, schedule: str) -> Settings:
+    return settings.model_copy(update={"schedule_encoding": schedule})
 
 
 def put(client: httpx.Client, number: int) -> str:
@@ -106,7 +107,7 @@ def encodings(settings: Settings) -> list[Job]:
 def test_new_videos_are_found_without_anybody_asking(
     client: httpx.Client, settings: Settings, tmp_path: Path
 ) -> None:
-    with Working(each_second(settings), tmp_path / "first.log") as worker:
+    with Working(by_schedule(settings, "* * * * * *"), tmp_path / "first.log") as worker:
         first = put(client, 0)
         eventually(lambda: found(client, first), seconds=60, every=0.2)
         assert near(client, first)
@@ -122,7 +123,7 @@ def test_new_videos_are_found_without_anybody_asking(
         eventually(lambda: not child.is_running(), seconds=10)
         assert not found(client, second)
 
-    with Working(settings, tmp_path / "second.log") as worker:  # nobody asks again
+    with Working(by_schedule(settings, OFF), tmp_path / "second.log") as worker:  # nobody asks
         began = time.monotonic()
         eventually(lambda: found(client, second), seconds=50, every=0.2)
         assert time.monotonic() - began < 50

@@ -64,6 +64,7 @@ def worker(
             "redis_url": redis_url,
             "bus_url": broker.servers["bus"].url,
             "worker_metrics_port": str(port),
+            "schedule_sweep": "off",  # only the one that is asked for is counted
             "home": str(log.parent / "worker"),
         }
     )
