@@ -6,6 +6,7 @@ from pathlib import Path
 import nats
 import nats.errors
 import pytest
+from aiokafka import AIOKafkaProducer
 from click.testing import CliRunner
 from nats.js import JetStreamManager
 
@@ -94,6 +95,21 @@ async def test_a_message_whose_headers_are_none_holds_nothing_up(tmp_path: Path)
         assert [message.payload for message in messages] == [b"odd", b"odd", b"odd", b"even"]
         await source.acknowledge(messages)
         await source.close()
+
+
+async def test_events_are_read_however_their_sender_compressed_them(kafka_url: str) -> None:
+    await setup(kafka_url)
+    codecs, servers = ("gzip", "snappy", "lz4", "zstd"), kafka_url.removeprefix("kafka://")
+    for codec in codecs:
+        async with AIOKafkaProducer(bootstrap_servers=servers, compression_type=codec) as producer:
+            await producer.send_and_wait("analytics.video-watched", codec.encode() * 100)
+    source, missing = events(kafka_url), {codec.encode() * 100 for codec in codecs}
+    async with asyncio.timeout(30):
+        while missing:
+            messages = await source.fetch(10)
+            missing -= {message.payload for message in messages}
+            await source.acknowledge(messages)
+    await source.close()
 
 
 @pytest.mark.parametrize("url", ["http://host:9092", "host:4222", ""])
