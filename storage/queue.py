@@ -14,7 +14,7 @@ import psycopg
 import structlog
 from croniter import croniter
 from procrastinate import App, PsycopgConnector, RetryDecision
-from procrastinate.exceptions import ConnectorException
+from procrastinate.exceptions import ConnectorException, UniqueViolation
 from procrastinate.jobs import Job
 from procrastinate.retry import BaseRetryStrategy
 from sqlalchemy import make_url
@@ -163,6 +163,8 @@ class Queue:
         for job in await manager.get_stalled_jobs(seconds_since_heartbeat=STALLED_SECONDS):
             try:
                 await manager.retry_job(job)
+            except UniqueViolation:
+                continue  # a tick, where the next of its schedule waits already
             except ConnectorException as error:
                 if not isinstance(error.__cause__, psycopg.errors.RaiseException):
                     raise

@@ -8,6 +8,7 @@ from uuid import UUID
 
 import pytest
 from procrastinate.jobs import Job as QueuedWork
+from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 from structlog.testing import capture_logs
 
@@ -18,7 +19,7 @@ from storage.artifacts import DirectoryArtifacts
 from storage.job_status import MOST_BEGUN
 from storage.postgres.jobs import TASK, PostgresJobs
 from storage.postgres.models import PostgresModels
-from storage.queue import Queue
+from storage.queue import TICK, Queue
 from tests.catalogues import fitted_of, random_vectors
 from upnext.jobs import queued as queued_jobs
 from upnext.jobs.messages import Request
@@ -26,6 +27,9 @@ from upnext.jobs.queued import JobRunner, Work
 from upnext.jobs.run import store_version
 
 pytestmark = pytest.mark.integration
+
+LEFT = "UPDATE procrastinate_jobs SET status = 'doing'"
+STATUSES = text("SELECT status FROM queue.procrastinate_jobs ORDER BY status::text")
 
 
 async def test_a_job_is_put_back_before_its_work_has_ended(
@@ -112,6 +116,25 @@ async def test_work_that_another_worker_has_taken_up_already_is_passed_over(
         with capture_logs() as said:
             await queue._recover()
     assert said == []
+
+
+async def test_a_tick_whose_next_waits_holds_up_no_other_work_that_was_left(
+    engine: AsyncEngine, database_url: str
+) -> None:
+    async def nothing(_: str) -> None:
+        """Never called."""
+
+    queue = Queue(load({"postgres_url": database_url}), {TASK: nothing, TICK: nothing})
+    tick = queue._app.tasks[TICK].configure(queue="jobs", queueing_lock="tick sweep")
+    async with queue._app.open_async():
+        await tick.defer_async(id="sweep")
+        await queue._app.tasks[TASK].configure(queue="jobs").defer_async(id="left")
+        await queue._connector.execute_query_async(LEFT)  # by a worker that is no more
+        await tick.defer_async(id="sweep")
+        await queue._recover()
+    async with engine.connect() as connection:
+        found = (await connection.execute(STATUSES)).scalars().all()
+    assert found == ["doing", "todo", "todo"]
 
 
 async def test_a_run_that_was_given_up_writes_no_version(
