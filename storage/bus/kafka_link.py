@@ -8,7 +8,12 @@ from typing import Any, Protocol
 from urllib.parse import unquote
 
 from aiokafka.admin import AIOKafkaAdminClient
-from aiokafka.errors import ConsumerStoppedError, IllegalOperation, KafkaError
+from aiokafka.errors import (
+    BrokerResponseError,
+    ConsumerStoppedError,
+    IllegalOperation,
+    KafkaError,
+)
 
 from core.errors import SetupError, Unavailable
 from storage.bus.contract import CALL_SECONDS, CONNECT_SECONDS, EVENTS
@@ -79,7 +84,14 @@ def mapped() -> Iterator[None]:
     try:
         yield
     except (KafkaError, ConsumerStoppedError, IllegalOperation, OSError) as error:
-        raise Unavailable("bus") from error
+        raise Unavailable("bus", _said(error)) from error
+
+
+def _said(error: Exception) -> str:
+    """What a person has to know to mend it; empty when silence says it all."""
+    if isinstance(error, BrokerResponseError) and not error.retriable:
+        return f"the bus refuses: {error.description}"
+    return ""
 
 
 async def started(client: Client, seconds: float) -> None:

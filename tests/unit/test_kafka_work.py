@@ -1,13 +1,14 @@
-"""What Kafka is told of messages that are done out of order."""
+"""What Kafka is told of messages that are done out of order, and what is understood of it."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
 import pytest
+from aiokafka.errors import GroupAuthorizationFailedError, NotLeaderForPartitionError
 
-from core.errors import SetupError
+from core.errors import SetupError, Unavailable
 from core.messages import Message
-from storage.bus.kafka_link import options_of
+from storage.bus.kafka_link import mapped, options_of
 from storage.bus.kafka_work import InWork, Partition
 
 pytestmark = pytest.mark.unit
@@ -150,3 +151,16 @@ def test_a_url_that_says_something_else_is_refused(url: str) -> None:
     with pytest.raises(SetupError, match="UPNEXT_BUS_URL") as caught:
         options_of(url)
     assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (GroupAuthorizationFailedError(), "bus refuses: .* not authorized to access a particular"),
+        (NotLeaderForPartitionError(), "did not answer"),
+        (ConnectionResetError(), "did not answer"),
+    ],
+)
+def test_what_a_broker_refuses_is_said(error: Exception, said: str) -> None:
+    with pytest.raises(Unavailable, match=said), mapped():
+        raise error
