@@ -102,7 +102,7 @@ class InWork:
         """Drop what is done at the front; the offset after it, None when nothing is."""
         offsets = self._open.get(partition, {})
         committed = None
-        for offset in list(offsets):
+        for offset in sorted(offsets):  # what was not committed may have come again, later
             if not offsets[offset].done:
                 break
             del offsets[offset]

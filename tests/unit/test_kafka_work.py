@@ -102,6 +102,14 @@ def test_what_was_done_before_a_partition_came_back_is_done(hands: Hands) -> Non
     assert hands.work.finish([before]) == {WATCHED: 8}
 
 
+def test_what_comes_again_behind_others_is_committed_with_them(hands: Hands) -> None:
+    before, after = hands.given(WATCHED, [7, 8])
+    assert hands.work.finish([before]) == {WATCHED: 8}  # and the group shares out anew before that
+    [again] = hands.given(WATCHED, [7, 8])
+    assert hands.work.finish([after]) == {}
+    assert hands.work.finish([again]) == {WATCHED: 9}
+
+
 def test_a_stale_put_back_does_not_come_beside_the_new_delivery(hands: Hands) -> None:
     before = hands.given(WATCHED, [7])
     hands.work.put_back(before, 1)
