@@ -99,10 +99,13 @@ async def _until_told(settings: Settings, parts: Collection[Part], heart: Heart)
 
 
 async def work(parts: Iterable[Work]) -> None:
-    """Do all of it side by side until cancelled."""
-    async with asyncio.TaskGroup() as group:
-        for part in parts:
-            group.create_task(part)
+    """Do all of it side by side until cancelled. Raises `SetupError`, which ends all of it."""
+    try:
+        async with asyncio.TaskGroup() as group:
+            for part in parts:
+                group.create_task(part)
+    except* SetupError as failed:
+        raise failed.exceptions[0] from failed
 
 
 def _work(

@@ -9,8 +9,9 @@ import pytest
 from structlog.testing import capture_logs
 from structlog.typing import EventDict
 
-from core.errors import Conflict, Unavailable
+from core.errors import Conflict, SetupError, Unavailable
 from upnext.repeating import repeat
+from upnext.worker import work
 
 pytestmark = pytest.mark.unit
 Outcomes = Sequence[Exception | None]
@@ -63,3 +64,12 @@ async def test_a_step_may_be_asked_for_more_often_while_something_is_away() -> N
 async def test_a_step_that_is_rare_stays_as_rare() -> None:
     _, pauses = await through([Unavailable("milvus"), None], 60, away_seconds=5)
     assert pauses == [60, 60]
+
+
+async def test_a_part_that_needs_a_person_ends_all_and_says_why() -> None:
+    async def needs_a_person() -> None:
+        raise SetupError("UPNEXT_REDIS_URL cannot be used.")
+
+    other = asyncio.Event().wait()
+    with pytest.raises(SetupError, match="UPNEXT_REDIS_URL"):
+        await work([needs_a_person(), other])  # type: ignore[list-item]
