@@ -1,5 +1,7 @@
 """The message bus: NATS with JetStream or Kafka behind small Protocols."""
 
+from urllib.parse import urlsplit
+
 from core.errors import SetupError
 from storage.bus.contract import STREAMS, Bus, Events, Timing
 from storage.bus.nats import NatsBus
@@ -55,4 +57,14 @@ def _check_nats(url: str) -> None:
     if not url.startswith(_NATS):
         raise SetupError(
             f"UPNEXT_BUS_URL cannot be used: it starts with {', '.join(_NATS + _KAFKA)}."
+        )
+    try:
+        parts = urlsplit(url)
+        usable = bool(parts.hostname) and parts.port != 0
+    except ValueError:  # of a port that is no number
+        usable = False
+    if not usable:
+        raise SetupError(
+            "UPNEXT_BUS_URL cannot be used: for NATS it is nats://host:4222, or "
+            "nats://user:password@host:4222; tls:// is the same over TLS."
         )

@@ -112,10 +112,14 @@ async def test_events_are_read_however_their_sender_compressed_them(kafka_url: s
     await source.close()
 
 
-@pytest.mark.parametrize("url", ["http://host:9092", "host:4222", ""])
+@pytest.mark.parametrize(
+    "url", ["http://host:9092", "host:4222", "", "nats://", "nats://host:port", "tls://ann:secret@"]
+)
 def test_a_url_of_another_kind_is_refused(url: str) -> None:
-    with pytest.raises(SetupError, match="UPNEXT_BUS_URL"):
-        connect(url)
+    for make in (connect, events):
+        with pytest.raises(SetupError, match="UPNEXT_BUS_URL") as caught:
+            make(url)
+        assert "secret" not in str(caught.value)
 
 
 @pytest.mark.parametrize(
