@@ -68,6 +68,8 @@ class NatsEvents:
 
     async def close(self) -> None:
         """End the connection; what is still held is handed to others at once where possible."""
+        if self._inbox is not None:  # of a fetch that was cancelled
+            self._hold(self._inbox.take(len(self._inbox.arrived)))
         if self._keeping is not None:
             self._keeping.cancel()
             with suppress(asyncio.CancelledError):

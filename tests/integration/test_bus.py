@@ -2,6 +2,7 @@
 
 import asyncio
 from pathlib import Path
+from uuid import uuid4
 
 import nats
 import nats.errors
@@ -14,6 +15,7 @@ from core.errors import SetupError, Unavailable
 from core.events import SUBJECTS
 from storage.bus import connect, events, setup
 from storage.bus.contract import EVENTS
+from storage.bus.nats_inbox import Inbox
 from storage.bus.nats_link import Link
 from storage.embedded.stack import EmbeddedStack
 from upnext.cli import main
@@ -64,6 +66,32 @@ async def test_a_lag_that_nats_does_not_tell_costs_no_connection(
         await source.put_back(await fetching, 0)
     await source.waiting()
     await source.close()
+
+
+async def test_what_arrived_for_a_fetch_that_was_cancelled_is_handed_on_at_once(
+    nats_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await setup(nats_url)
+    bus, source, other = connect(nats_url), events(nats_url), events(nats_url)
+    await bus.publish("analytics.video-watched", uuid4().hex, b"handed on")
+    arrived, ask = asyncio.Event(), Inbox.ask
+
+    async def stays(inbox: Inbox, most: int) -> None:
+        await ask(inbox, most)
+        arrived.set()
+        await asyncio.Event().wait()
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Inbox, "ask", stays)
+        fetching = asyncio.create_task(source.fetch(100))
+        await arrived.wait()
+        fetching.cancel()
+        await source.close()
+    messages = await other.fetch(100)
+    assert b"handed on" in [message.payload for message in messages]
+    await other.acknowledge(messages)
+    await other.close()
+    await bus.close()
 
 
 async def test_setup_says_what_the_bus_refuses(tmp_path: Path) -> None:
