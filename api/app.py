@@ -305,12 +305,7 @@ def _services(
         statistics=Statistics(stores.impressions),
         models=stores.models,
         training=Training(stores.models),
-        promotion=Promotion(
-            stores.models,
-            None if settings.index == "exact" else stores.search.collections,
-            lacking=stores.replicas.lacking,
-            prepare=_warming(settings, stores, memory).prepare,
-        ),
+        promotion=_promotion(settings, stores, memory),
         jobs=Jobs(stores.jobs, stores.artifacts),
         erasure=Erasure(stores.erasures),
         health=HealthCheck(stores.probes),
@@ -343,6 +338,15 @@ def _recommender(
         moment=memory.moment,
         admission=admission,
         impressions=impressions,
+    )
+
+
+def _promotion(settings: Settings, stores: Stores, memory: Memory) -> Promotion:
+    return Promotion(
+        stores.models,
+        None if settings.index == "exact" else stores.search.collections,
+        lacking=stores.replicas.lacking,
+        prepare=_warming(settings, stores, memory).prepare,
     )
 
 

@@ -107,8 +107,8 @@ class Consumer:
         while True:
             try:
                 EVENTS_WAITING.set(await self._source.waiting())
-            except Unavailable:  # whoever consumes says so
-                pass
+            except Unavailable as error:  # whoever consumes says it louder
+                log.debug("lag_not_measured", reason=str(error))
             except Exception:
                 log.exception("The lag of events could not be measured.")
             await self._sleep(LAG_SECONDS)

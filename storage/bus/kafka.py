@@ -1,8 +1,7 @@
 """Kafka: publishing, and making the topics."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
 from typing import Any, Final
 
 from aiokafka import AIOKafkaProducer
@@ -20,7 +19,7 @@ from aiokafka.errors import (
 from core.errors import Unavailable
 from core.events import SUBJECTS
 from storage.bus.contract import CALL_SECONDS, CONNECT_SECONDS, EVENTS, KEPT_SECONDS, too_large
-from storage.bus.kafka_link import Registry, mapped, options_of, started, stopped
+from storage.bus.kafka_link import Registry, linked, options_of, started, stopped
 
 PARTITIONS: Final = 12
 """Of a topic that we make: as many workers can share the events."""
@@ -52,7 +51,7 @@ class KafkaBus:
         self, subject: str, message_id: str, payload: bytes, key: str | None = None
     ) -> None:
         """Publish to the topic and wait until the replicas have it."""
-        async with self._connected():
+        async with linked(self.close):
             if subject not in self._topics:
                 self._topics = frozenset(await self._registry.partitions())
             if subject not in self._topics:
@@ -71,7 +70,7 @@ class KafkaBus:
 
     async def setup(self) -> dict[str, list[str]]:
         """Create the topics that are missing; every broker's own retention rules the others."""
-        async with self._connected():
+        async with linked(self.close):
             there = await self._registry.partitions()
             missing = [topic for topic in TOPICS if topic not in there]
             if missing:
@@ -84,12 +83,12 @@ class KafkaBus:
 
     async def ping(self) -> None:
         """Ask for the topics."""
-        async with self._connected():
+        async with linked(self.close):
             await self._registry.partitions()
 
     async def version(self) -> str:
         """How many brokers answer: the protocol does not tell their version."""
-        async with self._connected():
+        async with linked(self.close):
             return f"Kafka with {await self._registry.brokers()} broker(s)"
 
     async def close(self) -> None:
@@ -99,16 +98,6 @@ class KafkaBus:
         await self._registry.close()
         if producer is not None:
             await stopped(producer)
-
-    @asynccontextmanager
-    async def _connected(self) -> AsyncIterator[None]:
-        try:
-            with mapped():
-                yield
-        except Unavailable as error:
-            if error.__cause__ is not None:  # a failure of the connection, not one of ours
-                await self.close()
-            raise
 
     async def _started(self) -> AIOKafkaProducer:
         async with self._connecting:

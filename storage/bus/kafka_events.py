@@ -5,8 +5,7 @@ broker: its partition is committed up to it and no further, and what comes after
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
@@ -18,7 +17,7 @@ from core.errors import Unavailable
 from core.messages import Message
 from storage.bus.contract import CALL_SECONDS, CONSUMER, EVENTS, Timing
 from storage.bus.kafka_lag import Lag
-from storage.bus.kafka_link import Registry, mapped, options_of, started, stopped
+from storage.bus.kafka_link import Registry, linked, options_of, started, stopped
 from storage.bus.kafka_work import InWork, Partition
 
 MOST_IN_WORK: Final = 50_000
@@ -48,7 +47,7 @@ class KafkaEvents(ConsumerRebalanceListener):  # type: ignore[misc]  # untyped i
 
     async def fetch(self, most: int) -> Sequence[Message]:
         """What waits, at most `most`; `Timing.first` is given for the first; empty when none."""
-        async with self._fetching, self._connected():
+        async with self._fetching, linked(self._leave):
             consumer = self._consumer or await self._join()
             messages = self._work.due(most)
             room = max(1, min(most - len(messages), MOST_IN_WORK - self._work.size))
@@ -61,7 +60,7 @@ class KafkaEvents(ConsumerRebalanceListener):  # type: ignore[misc]  # untyped i
 
     async def acknowledge(self, messages: Sequence[Message]) -> None:
         """These are done. What the group has given to another meanwhile comes again there."""
-        async with self._connected():
+        async with linked(self._leave):
             if self._consumer is None:
                 raise Unavailable("bus", "the connection was lost: these messages come again")
             offsets = self._work.finish(messages)
@@ -87,16 +86,6 @@ class KafkaEvents(ConsumerRebalanceListener):  # type: ignore[misc]  # untyped i
     def on_partitions_assigned(self, assigned: list[TopicPartition]) -> None:
         """What is in work stays so where the partition is still ours."""
         self._work.keep_only(set(assigned))
-
-    @asynccontextmanager
-    async def _connected(self) -> AsyncIterator[None]:
-        try:
-            with mapped():
-                yield
-        except Unavailable as error:
-            if error.__cause__ is not None:  # a failure of the connection, not one of ours
-                await self._leave()
-            raise
 
     async def _leave(self) -> None:
         consumer, self._consumer = self._consumer, None

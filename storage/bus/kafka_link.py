@@ -2,8 +2,8 @@
 
 import asyncio
 import ssl
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from typing import Any, Protocol
 from urllib.parse import unquote
 
@@ -85,6 +85,18 @@ def mapped() -> Iterator[None]:
         yield
     except (KafkaError, ConsumerStoppedError, IllegalOperation, OSError) as error:
         raise Unavailable("bus", _said(error)) from error
+
+
+@asynccontextmanager
+async def linked(end: Callable[[], Awaitable[None]]) -> AsyncIterator[None]:
+    """As `mapped`; whatever the connection has failed at, `end` ends it: the next call connects."""
+    try:
+        with mapped():
+            yield
+    except Unavailable as error:
+        if error.__cause__ is not None:  # a failure of the connection, not one of ours
+            await end()
+        raise
 
 
 def _said(error: Exception) -> str:

@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import cast
@@ -113,11 +114,9 @@ class MemoryEvents:
         self._bus.check()
         if not self._due():
             self._bus.news.clear()
-            try:
+            with suppress(TimeoutError):
                 async with asyncio.timeout(self._bus.timing.first):
                     await self._bus.news.wait()
-            except TimeoutError:
-                pass
         return [self._deliver(kept) for kept in self._due()[:most]]
 
     async def acknowledge(self, messages: Sequence[Message]) -> None:
