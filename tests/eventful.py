@@ -108,7 +108,7 @@ def traffic(count: int, users: Sequence[str], *, hot: float = 0, seed: int = 0) 
     sent = [event(user, video, name=name, at=at, **data) for user, video, name, at, data in told]
     for number in range(count // 10):
         user, video, name, at, data = told[draw.randrange(count // 2)]
-        later = event(user, video, name=name, at=at + timedelta(seconds=number + 1), **data)
+        later = event(user, video, name=name, at=at - timedelta(seconds=number + 1), **data)
         after = 1 + next(place for place, one in enumerate(sent) if one.key == later.key)
         near = draw.random() < 0.5
         sent.insert(after if near else draw.randrange(after, len(sent) + 1), later)
@@ -214,7 +214,7 @@ class Account(msgspec.Struct, frozen=True):
 
     keys: set[UUID]
     wrong_counters: int
-    dead: int
+    dead: list[str]
     stale: list[str]
 
 
@@ -234,8 +234,8 @@ async def account(settings: Settings, users: Sequence[str]) -> Account:
                 stale.append(user)
         keys = set((await connection.execute(text("SELECT event_key FROM interactions"))).scalars())
         wrong = await connection.scalar(text(WRONG_COUNTERS))
-        dead = await connection.scalar(text("SELECT count(*) FROM dead_letters"))
-        return Account(keys, wrong or 0, dead or 0, stale)
+        dead = (await connection.execute(text("SELECT reason FROM dead_letters"))).scalars()
+        return Account(keys, wrong or 0, list(dead), stale)
 
 
 async def survive(settings: Settings, sent: Sequence[Sent], kills: int, log: Path) -> None:

@@ -81,5 +81,5 @@ async def _check(settings: Settings, sent: Sequence[Sent], users: Sequence[str],
     found = await account(settings, users)
     assert found.keys == {one.key for one in sent}
     assert len(found.keys) < len(sent)
-    assert (found.wrong_counters, found.dead, found.stale) == (0, 0, [])
+    assert (found.wrong_counters, found.dead, found.stale) == (0, [], [])
     assert b"Traceback" not in await asyncio.to_thread(log.read_bytes)
