@@ -63,7 +63,7 @@ async def test_each_event_counts_once(
         with suppress(asyncio.CancelledError):
             await away
     await _check(settings, sent, users, tmp_path / "consumer.log")
-    assert len(set(made)) > 500  # so often a list was made while events flowed
+    assert len(set(made)) > 100  # so often a list was made while events flowed
 
 
 async def test_the_same_over_kafka(settings: Settings, tmp_path: Path) -> None:
