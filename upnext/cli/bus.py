@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 
 import click
 
-from upnext.cli.console import emit
+from upnext.cli.console import JSON, emit
 from upnext.cli.context import stores
 from upnext.cli.dead_letters import dead_letters
 from upnext.cli.publish import publish
@@ -21,7 +21,7 @@ bus.add_command(publish)
 
 
 @bus.command()
-@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+@JSON
 def setup(*, as_json: bool) -> None:
     """Create streams (NATS) or topics (Kafka) that are missing; the others stay as they are.
 

@@ -7,7 +7,7 @@ emit(report, as_json=as_json, table=lambda: table_of(report))
 
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -23,9 +23,13 @@ from rich.progress import (
     TextColumn,
     TimeElapsedColumn,
 )
+from rich.table import Table
+from rich.text import Text
 
 LINE_SECONDS = 5.0
 WIDE = 160  # columns of a table that no terminal bounds
+
+JSON = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 
 console = Console(stderr=True, highlight=False, soft_wrap=True)
 
@@ -102,6 +106,20 @@ def progress(description: str, total: float | None = 1.0) -> Iterator[Meter]:
         yield _Bar(bars, task)
         whole = bars.tasks[0].total or 1.0
         bars.update(task, completed=whole, total=whole)
+
+
+def details(fields: Mapping[str, Any]) -> Table:
+    """One thing, a row each of its fields; what is a mapping itself has a line for each entry."""
+    table = Table(show_header=False)
+    table.add_column()
+    table.add_column(overflow="fold")  # an event has no spaces, and must be seen whole
+    for name, value in fields.items():
+        if isinstance(value, Mapping):
+            shown = "\n".join(f"{key}: {inner}" for key, inner in value.items())
+        else:
+            shown = "-" if value is None else str(value)
+        table.add_row(name, Text(shown))  # as it is: brackets in it are no markup
+    return table
 
 
 def emit(data: Any, *, as_json: bool, table: Callable[[], RenderableType]) -> None:  # noqa: ANN401

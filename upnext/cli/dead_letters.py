@@ -15,12 +15,11 @@ from core.errors import InvalidInput
 from core.settings import Settings
 from storage.postgres.dead_letters import PostgresDeadLetters
 from storage.postgres.engine import pool
-from upnext.cli.console import emit, progress
+from upnext.cli.console import JSON, details, emit, progress
 from upnext.cli.context import stores
 from upnext.replaying import replay as publish_again
 
 SHOWN = 60  # characters of a reason in a table
-JSON = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 Result = TypeVar("Result")
 
 
@@ -151,13 +150,7 @@ def _table(found: Sequence[Letter]) -> Table:
 
 
 def _details(letter: Letter) -> Table:
-    table = Table(show_header=False)
-    table.add_column()
-    table.add_column(overflow="fold")  # an event has no spaces, and must be seen whole
-    for name, value in _fields(letter).items():
-        shown = "-" if value is None else str(value)
-        table.add_row(name.replace("_", " "), Text(shown))
-    return table
+    return details({name.replace("_", " "): value for name, value in _fields(letter).items()})
 
 
 def _time(moment: datetime) -> str:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import TypeVar, cast, get_args
 
@@ -15,20 +16,19 @@ from core.jobs import UPKEEP, Job, JobKind, JobStatus, UpkeepKind
 from storage.postgres.engine import pool
 from storage.postgres.job_list import PostgresJobList
 from storage.postgres.jobs import PostgresJobs
-from upnext.cli.console import emit
+from upnext.cli.console import JSON, details, emit
 from upnext.cli.context import stores
 
 ASKED_BY = "command"
 Result = TypeVar("Result")
-JSON = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 
 
+@dataclass(frozen=True, slots=True)
 class Stores:
     """Both sides of jobs, over one pool."""
 
-    def __init__(self, jobs: PostgresJobs, every: PostgresJobList) -> None:
-        self.jobs = jobs
-        self.list = every
+    jobs: PostgresJobs
+    list: PostgresJobList
 
 
 @click.group()
@@ -68,7 +68,7 @@ def show(job_id: str, *, as_json: bool) -> None:
     Example: upnext jobs show 5d0c...
     """  # noqa: D301
     job = _with(lambda there: there.jobs.get(job_id))
-    emit(job, as_json=as_json, table=lambda: _details(job))
+    emit(job, as_json=as_json, table=lambda: details(msgspec.to_builtins(job)))
 
 
 @jobs.command()
@@ -160,14 +160,3 @@ def _what(job: Job) -> str:
     if job.progress is None:
         return "-"
     return f"{job.progress.fraction:.0%} {job.progress.message}"
-
-
-def _details(job: Job) -> Table:
-    table = Table(show_header=False)
-    for name, value in msgspec.to_builtins(job).items():
-        if isinstance(value, dict):
-            shown = "\n".join(f"{key}: {inner}" for key, inner in value.items())
-        else:
-            shown = "-" if value is None else str(value)
-        table.add_row(name, shown)
-    return table

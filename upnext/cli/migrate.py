@@ -5,14 +5,14 @@ import click
 from core.errors import SetupError
 from core.settings import load
 from storage.embedded.stack import EmbeddedStack
-from upnext.cli.console import emit
+from upnext.cli.console import JSON, emit
 from upnext.home import Home
 
 
 @click.command()
 @click.argument("direction", type=click.Choice(["up", "down"]), default="up")
 @click.argument("revision", required=False)
-@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+@JSON
 def migrate(direction: str, revision: str | None, *, as_json: bool) -> None:
     """Bring the database up to the newest revision, or up or down to REVISION.
 

@@ -12,13 +12,12 @@ from core.settings import Settings
 from core.types import Model
 from storage.postgres.engine import pool
 from storage.postgres.models import PostgresModels
-from upnext.cli.console import emit
+from upnext.cli.console import JSON, details, emit
 from upnext.cli.context import stores
 from upnext.jobs.promote import promote as make_live
 from upnext.jobs.promote import rollback as go_back
 
 JUDGED = ("recall@10", "ndcg@10", "coverage@10")
-JSON = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 
 
 @click.group()
@@ -131,18 +130,9 @@ def _metrics(model: Model) -> str:
 
 
 def _details(model: Model) -> Table:
-    table = Table(show_header=False)
-    for name, value in msgspec.to_builtins(model).items():
-        if name == "baseline":
-            continue
-        if name == "metrics":
-            shown = _metrics(model)
-        elif isinstance(value, dict):
-            shown = "\n".join(f"{key}: {inner}" for key, inner in value.items())
-        else:
-            shown = "-" if value is None else str(value)
-        table.add_row(name, shown)
-    return table
+    fields = msgspec.to_builtins(model)
+    del fields["baseline"]  # it stands beside the metrics
+    return details(fields | {"metrics": _metrics(model)})
 
 
 async def _find(settings: Settings) -> list[Model]:
