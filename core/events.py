@@ -1,4 +1,4 @@
-"""The events we publish: CloudEvents 1.0 in their structured JSON form."""
+"""The events we publish, CloudEvents 1.0 in structured JSON, and where all events go on the bus."""
 
 from datetime import datetime
 from typing import Final, Literal
@@ -76,6 +76,12 @@ SUBJECTS: Final[dict[str, str]] = {
     "DeadLetter": "recs.dead-letter",
 }
 """Where on the bus each type goes."""
+
+INCOMING: Final[dict[str, str]] = {
+    "VideoWatched": "analytics.video-watched",
+    "VideoRated": "analytics.video-rated",
+}
+"""Where on the bus each type comes in."""
 
 
 class CloudEvent(msgspec.Struct, frozen=True, kw_only=True):

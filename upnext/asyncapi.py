@@ -11,19 +11,16 @@ from typing import Any, Final
 
 import msgspec
 
-from core.events import SUBJECTS, CloudEvent, Event
+from core.events import INCOMING, SUBJECTS, CloudEvent, Event
 from ingest.events import VideoRated, VideoWatched
 from storage.bus.contract import STREAMS
 
 CONTENT_TYPE: Final = "application/cloudevents+json"
 
-INCOMING: Final[Mapping[str, type]] = {
-    "analytics.video-watched": VideoWatched,
-    "analytics.video-rated": VideoRated,
+RECEIVED: Final[Mapping[str, type]] = {
+    INCOMING[struct.__name__]: struct for struct in (VideoWatched, VideoRated)
 }
-OUTGOING: Final[Mapping[str, type]] = {
-    SUBJECTS[struct.__name__]: struct for struct in Event.__args__
-}
+SENT: Final[Mapping[str, type]] = {SUBJECTS[struct.__name__]: struct for struct in Event.__args__}
 
 _DESCRIPTION = """\
 Events are CloudEvents 1.0 in structured JSON. `(source, id)` names an event once and for all: a
@@ -82,7 +79,7 @@ _EXAMPLES: Final[Mapping[str, Mapping[str, Any]]] = {
 
 def document() -> dict[str, Any]:
     """The document, as JSON has it."""
-    channels = {**INCOMING, **OUTGOING}
+    channels = {**RECEIVED, **SENT}
     return {
         "asyncapi": "3.0.0",
         "info": {
@@ -98,9 +95,9 @@ def document() -> dict[str, Any]:
         "channels": {each.__name__: _channel(at, each) for at, each in channels.items()},
         "operations": {
             **{
-                f"receive{each.__name__}": _operation("receive", each) for each in INCOMING.values()
+                f"receive{each.__name__}": _operation("receive", each) for each in RECEIVED.values()
             },
-            **{f"send{each.__name__}": _operation("send", each) for each in OUTGOING.values()},
+            **{f"send{each.__name__}": _operation("send", each) for each in SENT.values()},
         },
         "components": {
             "messages": {each.__name__: _message(each) for each in channels.values()},
@@ -141,7 +138,7 @@ def _message(struct: type) -> dict[str, Any]:
     name = struct.__name__
     envelope = {"specversion": "1.0", "id": "a1f4", "source": "/upnext", "type": name}
     envelope |= {"time": "2026-01-01T12:00:00Z", "datacontenttype": "application/json"}
-    incoming = struct in INCOMING.values()
+    incoming = struct in RECEIVED.values()
     return {
         "name": name,
         "title": name,
@@ -170,7 +167,7 @@ def _enveloped(name: str) -> dict[str, Any]:
 
 
 def _schemas() -> dict[str, Any]:
-    structs = [*INCOMING.values(), *OUTGOING.values(), CloudEvent]
+    structs = [*RECEIVED.values(), *SENT.values(), CloudEvent]
     _, schemas = msgspec.json.schema_components(structs, ref_template="#/components/schemas/{name}")
     for schema in schemas.values():
         schema["description"] = cleandoc(schema.get("description", ""))

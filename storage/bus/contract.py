@@ -6,13 +6,14 @@ from typing import Final, Protocol
 import msgspec
 
 from core.errors import InvalidInput
+from core.events import INCOMING
 from core.messages import Message
 
 STREAMS: Final = {"ANALYTICS": "analytics.>", "RECS": "recs.>"}
 """Streams of NATS and the subjects they keep: what comes in, and what we publish."""
 
 EVENTS_STREAM: Final = "ANALYTICS"
-EVENTS: Final = ("analytics.video-watched", "analytics.video-rated")
+EVENTS: Final = tuple(INCOMING.values())
 """Subjects, or topics, that the service consumes."""
 
 CONSUMER: Final = "upnext"

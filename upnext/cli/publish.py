@@ -8,9 +8,10 @@ import click
 import msgspec
 
 from core.errors import Interrupted, InvalidInput, Unavailable, UpnextError
+from core.events import INCOMING
 from core.hashing import event_key
 from core.settings import Settings
-from upnext.cli.console import Meter, emit, progress
+from upnext.cli.console import JSON, Meter, emit, progress
 from upnext.cli.context import stores
 
 AT_ONCE = 100  # published side by side, so that not each waits for its own round trip
@@ -34,7 +35,7 @@ class _Event(msgspec.Struct, frozen=True):
 
 @click.command()
 @click.argument("file", type=click.File("rb"), default="-")
-@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+@JSON
 def publish(file: BinaryIO, *, as_json: bool) -> None:
     """Send events to the service: a CloudEvent in JSON a line, from FILE or the standard input.
 
@@ -51,22 +52,19 @@ def publish(file: BinaryIO, *, as_json: bool) -> None:
 
 
 def _read(lines: Iterable[bytes]) -> list[_Event]:
-    from upnext.asyncapi import INCOMING  # noqa: PLC0415 - not for --help
-
-    subject_of = {struct.__name__: subject for subject, struct in INCOMING.items()}
     given = ((number, line.strip()) for number, line in enumerate(lines, start=1))
-    return [_event(number, line, subject_of) for number, line in given if line]
+    return [_event(number, line) for number, line in given if line]
 
 
-def _event(number: int, line: bytes, subject_of: dict[str, str]) -> _Event:
+def _event(number: int, line: bytes) -> _Event:
     try:
         head = msgspec.json.decode(line, type=_Head)
     except (msgspec.MsgspecError, ValueError) as error:
         raise InvalidInput(f"line {number}: {error}. Nothing was sent.") from error
-    if head.type not in subject_of:
-        known = " or ".join(subject_of)
+    if head.type not in INCOMING:
+        known = " or ".join(INCOMING)
         raise InvalidInput(f"line {number}: its type must be {known}. Nothing was sent.")
-    return _Event(subject_of[head.type], str(event_key(head.source, head.id)), line)
+    return _Event(INCOMING[head.type], str(event_key(head.source, head.id)), line)
 
 
 async def _send(settings: Settings, events: Sequence[_Event], meter: Meter) -> None:
