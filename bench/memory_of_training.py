@@ -31,9 +31,9 @@ from storage.postgres import migrate
 from storage.postgres.engine import pool
 from storage.postgres.models import PostgresModels
 from upnext.cli.console import emit
+from upnext.jobs.children import OFFLINE
 from upnext.jobs.messages import Request
 from upnext.jobs.params import params
-from upnext.jobs.train import OFFLINE
 
 MEGABYTE, MILLION = 1e6, 1_000_000
 FAR = 25 * MILLION

@@ -19,7 +19,7 @@ import structlog
 
 from core import logging as logs
 from core.errors import UpnextError
-from core.settings import load
+from core.settings import Settings, load
 from storage.embedded.privilege import die_with_parent
 from upnext import disk
 from upnext.jobs.messages import Failure, Request
@@ -32,13 +32,7 @@ log = structlog.get_logger(__name__)
 def main() -> int:
     """Run the request of the command line. Returns the exit code."""
     request = msgspec.json.decode(sys.argv[1], type=Request)
-    die_with_parent(signal.SIGKILL, request.parent)
-    signal.signal(signal.SIGTERM, stop)
-    give_way()
-    be_ended_first()
-    settings = load()
-    logs.configure(settings.log_level, sys.stderr)
-    logging.getLogger("sentence_transformers").setLevel(logging.WARNING)
+    settings = begin(request.parent)
     say = speaker()
     try:
         # Here, so that the lines above are done within milliseconds of the start.
@@ -47,15 +41,31 @@ def main() -> int:
         say(run(settings, request, say))
     except UpnextError as error:
         say(Failure(str(error)))
-        return 1
-    except Exception as error:
-        if disk.is_full(error):
-            say(Failure(disk.FULL))
-            return 1
-        log.exception("training failed", model=request.model_id)
-        say(Failure(f"Training failed for a reason it does not know: {error!r}. See the log."))
-        return 1
-    return 0
+    except Exception as error:  # noqa: BLE001  (whatever it is, it must be told)
+        say(Failure(unforeseen(error, "training", model=request.model_id)))
+    else:
+        return 0
+    return 1
+
+
+def begin(parent: int, niceness: int = NICEST) -> Settings:
+    """What a child does first: it will end with its parent, gives way, and logs to stderr."""
+    die_with_parent(signal.SIGKILL, parent)
+    signal.signal(signal.SIGTERM, stop)
+    give_way(niceness)
+    be_ended_first()
+    settings = load()
+    logs.configure(settings.log_level, sys.stderr)
+    logging.getLogger("sentence_transformers").setLevel(logging.WARNING)
+    return settings
+
+
+def unforeseen(error: Exception, work: str, **facts: str) -> str:
+    """What a person is told of a failure that is no error of ours; the log has the rest."""
+    if disk.is_full(error):
+        return disk.FULL
+    log.error("unforeseen_failure", work=work, exc_info=error, **facts)
+    return f"{work.capitalize()} failed for a reason it does not know: {error!r}. See the log."
 
 
 def give_way(niceness: int = NICEST) -> None:

@@ -2,26 +2,22 @@
 
 import asyncio
 import os
-import sys
-from asyncio.subprocess import DEVNULL, PIPE, Process
-from contextlib import suppress
+from asyncio.subprocess import Process
 from typing import Any
 
 import msgspec
 
 from core.clock import utc_now
 from core.errors import Unavailable, UpnextError
-from core.settings import child_environment
 from core.types import ChangeCursor
 from embeddings.text import REVISION
 from storage.postgres.changes import PostgresChanges
 from storage.postgres.models import PostgresModels
+from upnext.jobs.children import output_of, start_child, stop_child
 from upnext.jobs.encoding_messages import Away, Done, Failed, Said, Telling
 from upnext.jobs.queued import Work
-from upnext.jobs.train import LINE_BYTES, OFFLINE
 from upnext.jobs.watched_child import MemoryWatch, memory_bound
 
-STOP_SECONDS = 2.0
 CHILD = "upnext.jobs.encoding_child"
 
 
@@ -69,17 +65,7 @@ async def _look(work: Work, last: Seen | None) -> tuple[Seen, bool]:
 
 
 async def _in_child(work: Work) -> Done:
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-m",
-        CHILD,
-        str(os.getpid()),
-        stdin=DEVNULL,
-        stdout=PIPE,
-        env={**child_environment(work.settings), **OFFLINE},
-        limit=LINE_BYTES,
-        start_new_session=True,
-    )
+    process = await start_child(work.settings, CHILD, str(os.getpid()))
     watch = MemoryWatch(memory_bound(work.settings))
     watching = asyncio.create_task(watch.follow(process.pid))
     try:
@@ -87,7 +73,7 @@ async def _in_child(work: Work) -> Done:
         code = await process.wait()
     finally:
         watching.cancel()
-        await _stop(process)
+        await stop_child(process)
     if isinstance(last, Done) and code == 0:
         return last
     if isinstance(last, Away):
@@ -101,22 +87,9 @@ async def _in_child(work: Work) -> Done:
 
 async def _follow(work: Work, process: Process) -> Said | None:
     """Pass on how far the child is; the last that it said."""
-    if process.stdout is None:
-        raise RuntimeError("the child was started without a pipe")
     last: Said | None = None
-    async for line in process.stdout:
+    async for line in output_of(process):
         last = msgspec.json.decode(line, type=Said)
         if isinstance(last, Telling):
             work.tell(last.progress.fraction, f"{last.progress.stage}: {last.progress.message}")
     return last
-
-
-async def _stop(process: Process) -> None:
-    if process.returncode is not None:
-        return
-    process.terminate()
-    with suppress(TimeoutError):
-        await asyncio.wait_for(process.wait(), STOP_SECONDS)
-        return
-    process.kill()
-    await process.wait()

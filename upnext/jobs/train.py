@@ -2,9 +2,8 @@
 
 import asyncio
 import os
-import sys
 import time
-from asyncio.subprocess import DEVNULL, PIPE, Process
+from asyncio.subprocess import Process
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from datetime import datetime
@@ -17,11 +16,12 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from core.clock import utc_now
 from core.errors import Conflict, Unavailable, UpnextError
-from core.settings import Settings, child_environment
+from core.settings import Settings
 from core.types import Model, ModelStatus, ModelType, Progress
 from storage.model_status import STEPS, unblamed
 from storage.postgres.engine import pool
 from storage.postgres.models import PostgresModels
+from upnext.jobs.children import output_of, start_child, stop_child
 from upnext.jobs.messages import Failure, Message, Outcome, Rejected, Report, Request
 from upnext.jobs.params import owner_has_ended, params
 from upnext.jobs.preflight import preflight
@@ -30,17 +30,9 @@ from upnext.jobs.watched_child import MemoryWatch, memory_bound
 
 HEARTBEAT_SECONDS = 1.0  # and so soon a run that is cancelled hears of it
 THROTTLE_SECONDS = 1.0
-STOP_SECONDS = 2.0
 LAST_WORD_SECONDS = 60.0
 STOPPED_WORD_SECONDS = 2.0  # who stops us may not wait for long
-LINE_BYTES = 1_000_000
-OFFLINE = {
-    "HF_HUB_OFFLINE": "1",
-    "TOKENIZERS_PARALLELISM": "false",
-    # Threads that spin while they wait take the cores from the service, and from each other: beside
-    # a busy one ALS took ten times as long.
-    "OMP_WAIT_POLICY": "passive",
-}
+CHILD = "upnext.jobs.child"
 
 OnProgress = Callable[[Progress], None]
 log = structlog.get_logger(__name__)
@@ -179,7 +171,8 @@ class _Run:
         process: Process | None = None
         try:
             await preflight(engine, request)
-            process = await _start(settings, request)
+            asked = msgspec.json.encode(request).decode()
+            process = await start_child(settings, CHILD, asked)
             await self._follow(process, watch)
             return await process.wait()
         except asyncio.CancelledError:
@@ -190,7 +183,7 @@ class _Run:
             raise
         finally:
             if process is not None:
-                await _stop(process)
+                await stop_child(process)
 
     async def _leave(self) -> None:
         """Say of a run that is stopped that it has ended, or that it was no fault of its own."""
@@ -202,11 +195,9 @@ class _Run:
             await self._fail("It was stopped before it had ended.", STOPPED_WORD_SECONDS)
 
     async def _follow(self, process: Process, watch: MemoryWatch) -> None:
-        if process.stdout is None:
-            raise RuntimeError("the child was started without a pipe")
         watching = asyncio.create_task(watch.follow(process.pid))
         try:
-            await self._listen(process.stdout)
+            await self._listen(output_of(process))
         finally:
             watching.cancel()
 
@@ -313,32 +304,6 @@ async def fail_orphans(registry: PostgresModels) -> None:
     """End stale runs, and those of killed commands of this machine without waiting for them."""
     running = [model for step in STEPS for model in await registry.find(status=step)]
     await registry.fail_stale([model.id for model in running if owner_has_ended(model)])
-
-
-async def _start(settings: Settings, request: Request) -> Process:
-    return await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-m",
-        "upnext.jobs.child",
-        msgspec.json.encode(request).decode(),
-        stdin=DEVNULL,
-        stdout=PIPE,
-        env={**child_environment(settings), **OFFLINE},
-        limit=LINE_BYTES,
-        start_new_session=True,  # Ctrl-C reaches this process, which then ends the child in order
-    )
-
-
-async def _stop(process: Process) -> None:
-    """End the child if it has not: asked first, so that it drops what it had half made."""
-    if process.returncode is not None:
-        return
-    process.terminate()
-    try:
-        await asyncio.wait_for(process.wait(), STOP_SECONDS)
-    except TimeoutError:
-        process.kill()
-        await process.wait()
 
 
 async def _insist(write: Callable[[], Awaitable[Model]], seconds: float) -> Model:
