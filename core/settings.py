@@ -170,6 +170,14 @@ def load(overrides: Mapping[str, str] | None = None) -> Settings:
         ) from error
 
 
+def given(settings: Settings, field: str) -> str:
+    """A URL that must be set by now. Raises `SetupError`."""
+    value: str | None = getattr(settings, field)
+    if value is None:
+        raise SetupError(f"UPNEXT_{field.upper()} is not set: set it, or start with `upnext up`.")
+    return value
+
+
 def give_children(variables: Mapping[str, str]) -> None:
     """Set environment variables for the processes that this one starts from now on."""
     os.environ.update(variables)

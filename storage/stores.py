@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from uuid import uuid4
 
 from core.clock import utc_now
-from core.errors import SetupError
-from core.settings import Settings
+from core.settings import Settings, given
 from storage import bus
 from storage.artifacts import Artifacts, artifact_store
 from storage.breaker import Breaker
@@ -77,17 +76,17 @@ async def connected(settings: Settings) -> AsyncIterator[Stores]:
         hurried = postgres.guarded(
             connections, breaker, seconds=settings.postgres_read_timeout_seconds
         )
-        client = redis.connect(_given(settings, "redis_url"), settings.redis_timeout_seconds)
+        client = redis.connect(given(settings, "redis_url"), settings.redis_timeout_seconds)
         stack.push_async_callback(client.aclose)
         search = MilvusSearch(
-            _given(settings, "milvus_uri"),
+            given(settings, "milvus_uri"),
             token=token_of(settings),
             timeout_seconds=settings.milvus_timeout_seconds / 2,  # what stands in needs time too
         )
         stack.push_async_callback(search.close)
-        messages = bus.connect(_given(settings, "bus_url"))
+        messages = bus.connect(given(settings, "bus_url"))
         stack.push_async_callback(messages.close)
-        artifacts = artifact_store(_given(settings, "artifacts_url"))
+        artifacts = artifact_store(given(settings, "artifacts_url"))
         # A thread of its own: a store that hangs must not take those that others need.
         probing = ThreadPoolExecutor(1, "artifacts-probe")
         stack.callback(probing.shutdown, wait=False, cancel_futures=True)
@@ -121,11 +120,3 @@ async def connected(settings: Settings) -> AsyncIterator[Stores]:
 
 async def _in(executor: ThreadPoolExecutor, ask: Callable[[], None]) -> None:
     await asyncio.get_running_loop().run_in_executor(executor, ask)
-
-
-def _given(settings: Settings, field: str) -> str:
-    """A URL that must be set by now."""
-    value: str | None = getattr(settings, field)
-    if value is None:
-        raise SetupError(f"UPNEXT_{field.upper()} is not set: set it, or start with `upnext up`.")
-    return value

@@ -5,8 +5,7 @@ from contextlib import AsyncExitStack
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from core.errors import SetupError
-from core.settings import Settings
+from core.settings import Settings, given
 from ingest.consumer import Consumer
 from ingest.dropping import Dropping
 from ingest.handling import Handler
@@ -26,15 +25,12 @@ async def consume(settings: Settings, engine: AsyncEngine) -> None:
     Raises:
         SetupError: the URL of the bus or of Redis is missing, or cannot be used.
     """
-    if settings.bus_url is None:
-        raise SetupError("UPNEXT_BUS_URL is not set: events come from there.")
-    if settings.redis_url is None:
-        raise SetupError("UPNEXT_REDIS_URL is not set: lists of users are kept there.")
+    bus_url, redis_url = given(settings, "bus_url"), given(settings, "redis_url")
     weights = KeptWeights()
     async with AsyncExitStack() as open_:
-        source = bus.events(settings.bus_url)
+        source = bus.events(bus_url)
         open_.push_async_callback(source.close)
-        redis = connect_redis(settings.redis_url, settings.redis_timeout_seconds)
+        redis = connect_redis(redis_url, settings.redis_timeout_seconds)
         open_.push_async_callback(redis.aclose)
         drops = Dropping(RedisUserCache(redis), PostgresOwedDrops(engine))
         handler = Handler(

@@ -3,8 +3,7 @@
 from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing, asynccontextmanager
 
-from core.errors import SetupError
-from core.settings import Settings
+from core.settings import Settings, given
 from core.types import Interaction, Progress, Video
 from ingest.feed import Feed
 from ingest.importer import Importer, ignore
@@ -52,9 +51,7 @@ async def _importer(
     on_progress: Callable[[Progress], None],
     on_reject: Callable[[Reject], None],
 ) -> AsyncIterator[Importer]:
-    if settings.redis_url is None:
-        raise SetupError("UPNEXT_REDIS_URL is not set: an import drops cached lists there.")
-    redis = connect_redis(settings.redis_url, REDIS_SECONDS)
+    redis = connect_redis(given(settings, "redis_url"), REDIS_SECONDS)
     async with pool(settings, patient=True) as engine, aclosing(redis):
         if weights is not None:
             await weights.renew(PostgresWatchShares(engine))

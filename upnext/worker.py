@@ -14,7 +14,7 @@ import structlog
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from core.errors import SetupError
-from core.settings import Settings, keep_from_children
+from core.settings import Settings, given, keep_from_children
 from storage import bus
 from storage.postgres.engine import pool
 from storage.postgres.jobs import TASK
@@ -78,7 +78,7 @@ class Heart:
 
 
 async def _until_told(settings: Settings, parts: Collection[Part], heart: Heart) -> None:
-    publisher = _publisher(settings) if "events" in parts else None
+    publisher = bus.connect(given(settings, "bus_url")) if "events" in parts else None
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
@@ -125,14 +125,6 @@ def _work(
             TICK: tick(engine),
         }
         yield Queue(settings, tasks, queues, schedules(settings) if "jobs" in parts else {}).work()
-
-
-def _publisher(settings: Settings) -> bus.Bus:
-    if settings.bus_url is None:
-        raise SetupError("UPNEXT_BUS_URL is not set: set it, or start with `upnext up`.")
-    if settings.redis_url is None:
-        raise SetupError("UPNEXT_REDIS_URL is not set: set it, or start with `upnext up`.")
-    return bus.connect(settings.bus_url)
 
 
 async def _relay(engine: AsyncEngine, publisher: bus.Bus) -> None:

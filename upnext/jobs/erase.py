@@ -9,9 +9,9 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from core.clock import utc_now
 from core.dead_letters import tells_of
-from core.errors import Conflict, SetupError, Unavailable
+from core.errors import Conflict, Unavailable
 from core.events import SUBJECTS, DeadLetter
-from core.settings import Settings
+from core.settings import Settings, given
 from core.types import UserId
 from storage.artifacts import artifact_store
 from storage.bus import connect as connect_bus
@@ -103,17 +103,13 @@ async def _nobody_publishes(settings: Settings) -> AsyncIterator[list[str]]:
 
 
 async def _cached(settings: Settings, user: UserId) -> bool:
-    if settings.redis_url is None:
-        raise SetupError("UPNEXT_REDIS_URL is not set: lists and states of users are kept there.")
-    async with aclosing(connect_redis(settings.redis_url, REDIS_SECONDS)) as redis:
+    async with aclosing(connect_redis(given(settings, "redis_url"), REDIS_SECONDS)) as redis:
         return await RedisUserCache(redis).erase(user)
 
 
 async def _letters(work: Work, engine: AsyncEngine, user: UserId) -> Sequence[str]:
     """Count the letters that are dropped; what of them cannot be reached."""
-    if work.settings.bus_url is None:
-        raise SetupError("UPNEXT_BUS_URL is not set: dead letters of users are announced there.")
-    bus = connect_bus(work.settings.bus_url)
+    bus = connect_bus(given(work.settings, "bus_url"))
     try:
         count, left = await drop_letters(PostgresDeadLetters(engine), bus, user)
     finally:

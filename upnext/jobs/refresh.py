@@ -15,8 +15,8 @@ from api.moment import Moment
 from api.page_search import for_pages
 from api.warming import Warmed, Warmer
 from core.clock import Clock, utc_now
-from core.errors import SetupError, UpnextError
-from core.settings import Settings
+from core.errors import UpnextError
+from core.settings import Settings, given
 from core.types import Model, PopularityRow
 from embeddings.version import Version
 from retrieval.build import with_counters
@@ -183,8 +183,6 @@ def _recounted(snapshot: Snapshot, counters: Sequence[PopularityRow]) -> Snapsho
 
 @asynccontextmanager
 async def _lists(settings: Settings) -> AsyncIterator[ListCache]:
-    if settings.redis_url is None:
-        raise SetupError("UPNEXT_REDIS_URL is not set: finished lists are kept there.")
-    async with aclosing(connect_redis(settings.redis_url, REDIS_SECONDS)) as redis:
+    async with aclosing(connect_redis(given(settings, "redis_url"), REDIS_SECONDS)) as redis:
         await ping(redis)
         yield ListCache(RedisUserCache(redis))
