@@ -33,7 +33,7 @@ class GuardedRedis(Redis):
 
     async def execute_command(self, *args: Any, **options: Any) -> Any:  # noqa: ANN401
         """As the driver's. Raises `Unavailable`."""
-        with self.breaker.calling(), _unanswered():
+        with self.breaker.calling(), _unanswered(), _cancellable():
             async with asyncio.timeout(self.longest_seconds):
                 return await super().execute_command(*args, **options)  # type: ignore[no-untyped-call]
 
@@ -57,7 +57,7 @@ class _GuardedPipeline(Pipeline):
     longest_seconds: float | None
 
     async def execute(self, raise_on_error: bool = True) -> list[Any]:  # noqa: FBT001, FBT002 - the driver's
-        with self.breaker.calling(), _unanswered():
+        with self.breaker.calling(), _unanswered(), _cancellable():
             async with asyncio.timeout(self.longest_seconds):
                 return await super().execute(raise_on_error)
 
@@ -68,6 +68,22 @@ def _unanswered() -> Iterator[None]:
         yield
     except (RedisConnectionError, RedisTimeoutError, OSError) as error:
         raise Unavailable("redis") from error
+
+
+@contextmanager
+def _cancellable() -> Iterator[None]:
+    """Cancel the task after the call if it was asked to be during it, whatever the call did.
+
+    The driver sends by `asyncio.wait_for`, which before Python 3.12 keeps a cancellation to itself
+    when the sending has ended meanwhile (python/cpython#86296): a loop of calls went on for ever.
+    """
+    task = asyncio.current_task()
+    asked = task.cancelling() if task else 0
+    try:
+        yield
+    finally:
+        if task and task.cancelling() > asked:
+            raise asyncio.CancelledError
 
 
 def connect(url: str, timeout_seconds: float) -> GuardedRedis:
@@ -110,5 +126,5 @@ def mapped() -> Iterator[None]:
 
 async def ping(client: Redis) -> None:
     """Ask for a sign of life, whatever the breaker says. Raises `Unavailable`."""
-    with mapped():
+    with mapped(), _cancellable():
         await Redis.execute_command(client, "PING")  # type: ignore[no-untyped-call]

@@ -54,6 +54,27 @@ async def test_a_state_of_another_form_is_a_miss(client: Redis) -> None:
     assert await RedisUserCache(client).state(user) is None
 
 
+@pytest.mark.parametrize("pipelined", [False, True])
+async def test_a_cancelled_loop_of_calls_ends(client: Redis, *, pipelined: bool) -> None:
+    async def forever() -> None:
+        while True:
+            if pipelined:
+                pipe = client.pipeline(transaction=False)
+                pipe.get("nothing")
+                await pipe.execute()
+            else:
+                await ping(client)
+                await client.get("nothing")
+
+    for turns in range(300):
+        loop = asyncio.create_task(forever())
+        for _ in range(turns % 40):
+            await asyncio.sleep(0)
+        loop.cancel()
+        await asyncio.wait([loop], timeout=2)
+        assert loop.cancelled()
+
+
 async def test_a_server_that_is_away_is_unavailable(tmp_path: Path) -> None:
     client = connect(f"unix://{tmp_path}/none.sock", timeout_seconds=0.2)
     cache = RedisUserCache(client)
