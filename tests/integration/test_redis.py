@@ -60,7 +60,7 @@ async def test_a_cancelled_loop_of_calls_ends(client: Redis, *, pipelined: bool)
         while True:
             if pipelined:
                 pipe = client.pipeline(transaction=False)
-                pipe.get("nothing")
+                pipe.execute_command("GET", "nothing")
                 await pipe.execute()
             else:
                 await ping(client)
