@@ -14,7 +14,13 @@ HALF_LIFE = 0.3  # times the square root of the median history
 
 
 def defaults(
-    *, users: int, videos: int, interactions: int, median_history: float, mean_weight: float
+    *,
+    users: int,
+    videos: int,
+    interactions: int,
+    median_history: float,
+    mean_weight: float,
+    ordered: bool = True,
 ) -> AlsConfig:
     """What to train with.
 
@@ -24,6 +30,8 @@ def defaults(
         interactions: pairs of a user and a video, each counted once.
         median_history: videos that the median user watched.
         mean_weight: of an interaction, above 0 and up to 1.
+        ordered: whether what is asked for comes after the history. Where it was drawn from it at
+            random, the newest watch says no more than any other.
     """
     factors = max(FEWEST_FACTORS, min(users, videos) // ROWS_A_FACTOR)
     density = interactions / max(users * videos, 1)
@@ -31,13 +39,16 @@ def defaults(
         factors=min(MOST_FACTORS, 1 << (factors.bit_length() - 1)),
         unobserved=UNOBSERVED_TO_OBSERVED * density * mean_weight,
         regularisation=REGULARISATION * mean_weight,
-        fade=FADE,
-        half_life=HALF_LIFE * median_history**0.5,
+        fade=FADE if ordered else None,
+        half_life=HALF_LIFE * median_history**0.5 if ordered else None,
     )
 
 
-def defaults_for(histories: Histories, videos: int) -> AlsConfig:
-    """What to train with on these histories, of a catalogue of so many videos; they hold some."""
+def defaults_for(histories: Histories, videos: int, *, ordered: bool = True) -> AlsConfig:
+    """What to train with on these histories, of a catalogue of so many videos; they hold some.
+
+    `ordered` as in `defaults`.
+    """
     lengths = np.diff(histories.offsets)
     return defaults(
         users=len(histories.users),
@@ -45,4 +56,5 @@ def defaults_for(histories: Histories, videos: int) -> AlsConfig:
         interactions=len(histories.rows),
         median_history=float(np.median(lengths)),
         mean_weight=float(histories.weights.mean()),
+        ordered=ordered,
     )

@@ -50,6 +50,11 @@ def test_weights_all_smaller_scale_the_loss_and_change_nothing_else() -> None:
     assert msgspec.structs.asdict(third) == pytest.approx(msgspec.structs.asdict(expected))
 
 
+def test_without_an_order_all_watches_say_the_same() -> None:
+    config = defaults_for(HISTORIES, VIDEOS, ordered=False)
+    assert (config.fade, config.half_life) == (None, None)
+
+
 def test_sizes_are_read_off_the_histories() -> None:
     config = defaults_for(HISTORIES, VIDEOS)
     assert config.factors == 16
