@@ -65,9 +65,8 @@ def histories(users: list[list[Interaction]]) -> Histories:
 
 def looked_back(users: list[list[Interaction]], *, recent: int = 50) -> list[tuple[Snapshot, Ask]]:
     split = leave_last_out(histories(users), seed=0)
-    past = Past(facts(), split, ITEMS, recent=recent)
-    judged = np.arange(len(split.users))[::-1]
-    return [(snapshot, ask) for snapshot, asks in past.moments(judged) for ask in asks]
+    past = Past(facts(), split.train, ITEMS, recent=recent)
+    return [(snapshot, ask) for snapshot, asks in past.moments(split.users[::-1]) for ask in asks]
 
 
 def test_each_user_is_met_once_after_the_last_watch_that_is_not_held_out() -> None:
@@ -76,7 +75,6 @@ def test_each_user_is_met_once_after_the_last_watch_that_is_not_held_out() -> No
     assert len(asks) == len(users) == len(looked_back(users))
     for *before, target in users:
         ask = asks[target.user_id]
-        assert ask.target == target.video_id
         assert abs(ask.now - before[-1].occurred_at) < timedelta(milliseconds=1)
         assert [one.video_id for one in ask.state.recent] == [
             one.video_id for one in reversed(before)
@@ -126,11 +124,11 @@ def test_what_others_watch_later_and_what_is_held_out_does_not_count() -> None:
 def test_after_a_cut_everybody_is_met_at_the_cut() -> None:
     whole = histories(drawn())
     split = split_at(whole, days(START + timedelta(hours=1_000)), seed=0)
-    past = Past(facts(), split, ITEMS, recent=50)
-    moments = list(past.moments(np.arange(len(split.users))))
+    past = Past(facts(), split.train, ITEMS, recent=50, cut=split.cut)
+    moments = list(past.moments(split.users))
     asks = [ask for _, asks in moments for ask in asks]
     assert [ask.state.user_id for ask in asks] == [split.train.users[user] for user in split.users]
-    assert [ask.target for ask in asks] == [IDS[row] for row in split.targets]
+    assert [ask.at for ask in asks] == list(range(len(split.users)))
     assert all(abs(ask.now - START - timedelta(hours=1_000)) < SOON for ask in asks)
     assert all(ask.state.recent[0].occurred_at < ask.now for ask in asks)
     for snapshot, _ in moments:

@@ -1,7 +1,6 @@
 """Weights of the blend for a model, fitted to watches that it has not seen."""
 
 import asyncio
-import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
@@ -9,26 +8,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from api.gathered import Gathered
-from api.maker import Maker, maker_over
-from api.moment import Moment
-from api.page_search import PageSearch
-from api.remembering import of_a_moment
-from core.types import RankingConfig, VideoId, Weights
+from core.types import RankingConfig, Weights
 from embeddings.evaluate import TOP, evaluate
 from embeddings.items import ItemVectors
 from embeddings.split import Split
-from embeddings.version import Fitted, Version
+from embeddings.version import Fitted
 from ranking.blend import blend
 from ranking.features import Features, features_of
 from ranking.fit import Example, fit
 from ranking.rank import arrange
-from retrieval.exact import ExactSearch
 from retrieval.snapshot import Snapshot
-from upnext.jobs.past import Ask, Past
+from upnext.jobs.past import Past
+from upnext.jobs.replay import replay
 
 MOST_USERS = 2_000
-AT_ONCE = 128  # users whose candidates are searched for together
-DEADLINE_SECONDS = 600.0
 MISSING = -1
 
 
@@ -67,9 +60,8 @@ def fit_weights(
     """
     draw = np.random.default_rng(seed)
     judged = _drawn(split, draw, most_users)
-    cases: list[_Case] = []
-    past = Past(facts, split, fitted.items, recent=recent)
-    asyncio.run(_meet(past, judged, fitted, cases))
+    past = Past(facts, split.train, fitted.items, recent=recent, cut=split.cut)
+    cases = asyncio.run(_meet(past, split, judged, fitted))
     if not cases:
         return default, {}
     halved = draw.permutation(len(cases)) % 2
@@ -110,37 +102,22 @@ def _drawn(split: Split, draw: np.random.Generator, most: int) -> NDArray[np.int
     return draw.permutation(known)[:most]
 
 
-async def _meet(past: Past, judged: NDArray[np.int64], fitted: Fitted, cases: list[_Case]) -> None:
-    """Append the cases of these users as they were, of those that have a vector."""
-    version = _version(fitted)
-    exact = ExactSearch(lambda: [version], most_bytes=sys.maxsize)
-    search = of_a_moment(PageSearch(exact))
-    maker = maker_over(search, deadline_seconds=DEADLINE_SECONDS)
-    for snapshot, asks in past.moments(judged):
-        for start in range(0, len(asks), AT_ONCE):
-            part = asks[start : start + AT_ONCE]
-            found = await asyncio.gather(*(_gathered(maker, version, snapshot, a) for a in part))
-            cases += [
-                _case(one, ask.target)
-                for one, ask in zip(found, part, strict=True)
-                if one.asker.vector is not None
-            ]
+async def _meet(past: Past, split: Split, judged: NDArray[np.int64], fitted: Fitted) -> list[_Case]:
+    """The cases of these users as they were, of those that have a vector."""
+    return [
+        _case(met.found, fitted.items, int(split.targets[judged[met.ask.at]]))
+        async for met in replay(past, split.users[judged], fitted, RankingConfig())
+        if met.found.asker.vector is not None
+    ]
 
 
-async def _gathered(maker: Maker, version: Version, snapshot: Snapshot, ask: Ask) -> Gathered:
-    moment = Moment(
-        live=version, config=RankingConfig(), snapshot=snapshot, now=ask.now, loaded=True
-    )
-    return await maker.gather(ask.state.user_id, ask.state, moment)
-
-
-def _case(found: Gathered, target: VideoId) -> _Case:
-    ids = [candidate.video_id for candidate in found.candidates]
+def _case(found: Gathered, items: ItemVectors, target: int) -> _Case:
+    at = np.flatnonzero(found.columns.hashes == items.hashes[target])
     return _Case(
         features=features_of(found.columns, found.vectors, found.asker),
         hashes=found.columns.hashes,
         creators=found.columns.creator,
-        watched=ids.index(target) if target in ids else MISSING,
+        watched=int(at[0]) if len(at) else MISSING,
     )
 
 
@@ -177,18 +154,3 @@ def _gains(case: _Case, weights: Weights, vectors: NDArray[np.float32]) -> tuple
     )
     at = np.flatnonzero(first == case.watched)
     return (float(1 / np.log2(at[0] + 2)), 1.0) if len(at) else (0.0, 0.0)
-
-
-def _version(fitted: Fitted) -> Version:
-    """What the sources ask of a model, without files."""
-    return Version(
-        version="judged",
-        model_type="content",
-        items=fitted.items,
-        content=fitted.content,
-        watches=fitted.watches,
-        content_map=fitted.content_map,
-        encoder=fitted.encoder,
-        weights=fitted.weights,
-        content_revision="judged",
-    )

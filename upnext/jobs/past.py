@@ -1,4 +1,4 @@
-"""Users and catalogue as they were when a watch that is held out was still to come."""
+"""Users and catalogue as they were at moments of the past."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -11,7 +11,6 @@ from core.clock import EPOCH
 from core.types import PopularityRow, UserState, VideoId, Watch
 from embeddings.dataset import Histories
 from embeddings.items import ItemVectors
-from embeddings.split import Split
 from retrieval.build import with_counters
 from retrieval.snapshot import Snapshot
 from storage.counters import FAST_HALF_LIFE_DAYS, SLOW_HALF_LIFE_DAYS
@@ -21,70 +20,79 @@ MOMENTS = 24  # states of the popularity counters; each has to be sorted anew
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """A user just before a held-out watch, as far as is known, and what they watched then."""
+    """Who of those that were asked for, `at`, and what was known of them then."""
 
+    at: int
     state: UserState
     now: datetime
-    target: VideoId
 
 
 class Past:
-    """What a service would have known at the times of held-out watches, and nothing later."""
+    """What a service would have known at moments of the past, and nothing later."""
 
-    def __init__(self, facts: Snapshot, split: Split, items: ItemVectors, *, recent: int) -> None:
+    def __init__(
+        self,
+        facts: Snapshot,
+        known: Histories,
+        items: ItemVectors,
+        *,
+        recent: int,
+        cut: float | None = None,
+    ) -> None:
         """Look back.
 
         Args:
             facts: the catalogue, without popularity counters.
-            split: its rows are rows of `items`.
+            known: what users had watched; its rows are rows of `items`.
             items: names the videos.
             recent: how many recent watches a state has.
+            cut: everybody's moment, in days; None: each user's last watch in `known`.
         """
         self._facts = facts
-        self._split = split
+        self._known = known
         self._hashes = items.hashes
         self._ids = [VideoId(id_.decode()) for id_ in items.ids.tolist()]
         self._recent = recent
+        self._cut = cut
 
-    def moments(self, judged: NDArray[np.int64]) -> Iterator[tuple[Snapshot, list[Ask]]]:
-        """Some of the split's users at a time, by time, and the catalogue as it was before them.
+    def moments(self, users: NDArray[np.int64]) -> Iterator[tuple[Snapshot, list[Ask]]]:
+        """Some of these users, (n,), at a time, by time, and the catalogue as it was before them.
 
-        A user's moment is the split's cut, or where it has none the user's last watch in `train`.
-
-        Args:
-            judged: which of `split.users`, int64 (n,), each with a history.
+        Somebody without a history is met when all of it had happened.
         """
-        train = self._split.train
-        last = train.times[train.offsets[self._split.users[judged] + 1] - 1]
-        if self._split.cut is not None:
-            last = np.full_like(last, self._split.cut)
+        last = self._moments_of(users)
         in_time = np.argsort(last, kind="stable")
-        counted = _Counted(train, self._ids, self._facts)
+        counted = _Counted(self._known, self._ids, self._facts)
         size = max(1, -(-len(in_time) // MOMENTS))
         for start in range(0, len(in_time), size):
             part = in_time[start : start + size]
             snapshot = counted.until(float(last[part[0]]))
-            asked = zip(judged[part].tolist(), last[part].tolist(), strict=True)
-            yield snapshot, [self._ask(at, _moment(day)) for at, day in asked]
+            asked = zip(part.tolist(), users[part].tolist(), last[part].tolist(), strict=True)
+            yield snapshot, [Ask(at, self._state(user), _moment(day)) for at, user, day in asked]
 
-    def _ask(self, at: int, now: datetime) -> Ask:
-        split, train = self._split, self._split.train
-        user = int(split.users[at])
-        own = train.of(user)
-        rows = train.rows[own]
+    def _moments_of(self, users: NDArray[np.int64]) -> NDArray[np.float64]:
+        """When each user is met, days since the epoch, (n,)."""
+        if self._cut is not None:
+            return np.full(len(users), self._cut)
+        times, ends = self._known.times, self._known.offsets[users + 1]
+        last = np.full(len(users), times.max() if len(times) else 0.0)
+        there = self._known.offsets[users] < ends
+        last[there] = times[ends[there] - 1]
+        return last
+
+    def _state(self, user: int) -> UserState:
+        known, own = self._known, self._known.of(user)
         newest = np.arange(own.start, own.stop)[::-1][: self._recent]
         recent = tuple(
             Watch(self._ids[row], _moment(day), weight)
             for row, day, weight in zip(
-                train.rows[newest].tolist(),
-                train.times[newest].tolist(),
-                train.weights[newest].tolist(),
+                known.rows[newest].tolist(),
+                known.times[newest].tolist(),
+                known.weights[newest].tolist(),
                 strict=True,
             )
         )
-        watched = np.sort(self._hashes[rows])
-        state = UserState(train.users[user], 0, recent, watched)
-        return Ask(state, now, self._ids[int(split.targets[at])])
+        return UserState(known.users[user], 0, recent, np.sort(self._hashes[known.rows[own]]))
 
 
 class _Counted:
