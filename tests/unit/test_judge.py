@@ -21,9 +21,9 @@ from embeddings.version import Fitted, write_version
 from storage.artifacts import artifact_store
 from tests.catalogues import catalogue_of, random_vectors, video
 from upnext.jobs import judge as judging
+from upnext.jobs.fitting.recipe import Material, Recipe
 from upnext.jobs.judge import Judge, Judged, Watched
 from upnext.jobs.reading import Data, Pinned
-from upnext.jobs.recipes import Recipe
 
 pytestmark = pytest.mark.unit
 
@@ -94,9 +94,14 @@ class Planted:
     seed: int = 0
     saw: list[Histories] = field(default_factory=list)
 
-    def fit(self, train: Histories, on_progress: Callable[[float, str], None]) -> Fitted:
+    def fit(
+        self,
+        histories: Histories,
+        on_progress: Callable[[float, str], None],
+        kept: Path | None = None,  # noqa: ARG002 - nothing takes long
+    ) -> Fitted:
         on_progress(0.0, "starting")
-        self.saw.append(train)
+        self.saw.append(histories)
         return fitted(self.vectors)
 
 
@@ -125,7 +130,8 @@ def judged(
     def tell(_status: str, _stage: str, _fraction: float, message: str) -> None:
         heard.append(message)
 
-    return Judge(settings, data, by_kind(), live, watched_before, tell).judge(recipe)
+    material = Material(data.catalogue.ids, data.histories, by_kind())
+    return Judge(settings, data, material, live, watched_before, tell).judge(recipe)
 
 
 def model(*, end_day: float | None = None, **params: Any) -> Model:

@@ -20,10 +20,11 @@ from embeddings.split import Split, hold_out, hold_out_after, of_videos
 from embeddings.user_encoder import UserEncoder
 from embeddings.version import Fitted
 from upnext.jobs.fit_weights import fit_weights
+from upnext.jobs.fitting.recipe import Material, Recipe
 from upnext.jobs.local_copies import open_copy
 from upnext.jobs.params import SEED
 from upnext.jobs.reading import Data
-from upnext.jobs.recipes import Recipe, recipe_again, same
+from upnext.jobs.recipes import recipe_again, same
 
 ENOUGH = 1_000
 """With fewer users who watched something new since the live model's data, it is refitted."""
@@ -70,7 +71,7 @@ class Judge:
 
     settings: Settings
     data: Data
-    content: NDArray[np.float32]
+    material: Material
     live: Model | None
     watched: Watched
     tell: Tell
@@ -143,7 +144,7 @@ class Judge:
         called = "the live model's settings on the same history"
         if len(split.users) == 0:
             return called, own
-        again = recipe_again(self.live, self.data, self.content, SEED)
+        again = recipe_again(self.live, self.material, SEED)
         if same(again, recipe):
             return called, own
         return called, self._find(split, again.fit(split.train, self._refitting), None)

@@ -22,6 +22,7 @@ from storage.milvus_writer import MilvusWriter
 from storage.postgres.earlier import watched_before
 from storage.postgres.engine import pool
 from storage.postgres.models import PostgresModels
+from upnext.jobs.fitting.recipe import Material
 from upnext.jobs.judge import Judge, Tell
 from upnext.jobs.kept_out import without_erased
 from upnext.jobs.messages import Outcome, Rejected, Report, Request
@@ -54,10 +55,10 @@ def run(
     store = artifact_store(settings.artifacts_url or "")
     tell("training", "reading", 0.0, "reading the catalogue and the history")
     data = asyncio.run(read(settings, request, store, lambda *at: tell("training", "reading", *at)))
-    content = _content(store, data, tell)
-    recipe = recipe_of(request.model_type, data, content, SEED)
+    material = Material(data.catalogue.ids, data.histories, _content(store, data, tell))
+    recipe = recipe_of(request.model_type, material, SEED)
     live, watched = asyncio.run(_live(settings)), partial(_watched, settings)
-    judged = Judge(settings, data, content, live, watched, tell).judge(recipe)
+    judged = Judge(settings, data, material, live, watched, tell).judge(recipe)
     params = recipe.params | data.pinned()
     metrics, baseline, said = judged.fitted.metrics, judged.baseline, judged.verdict.reason
     if not judged.verdict.passed:

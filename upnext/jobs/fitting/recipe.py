@@ -1,0 +1,87 @@
+"""What a recipe is: one type of model with its hyper-parameters, ready to be fitted."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol, TypeVar
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from core.errors import InvalidInput
+from core.types import VideoId, Weights
+from embeddings.dataset import Histories
+from embeddings.items import ItemVectors, item_vectors
+from embeddings.version import Fitted
+
+Config = TypeVar("Config", bound=msgspec.Struct)
+OnProgress = Callable[[float, str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Material:
+    """What models are made of, whether a database has it or files.
+
+    `ids` are the n videos in the order of their 64-bit hashes (`core.hashing.hash64`), which rows
+    of `histories` count. `content` float32 (n, c) are their text vectors, None without texts.
+    """
+
+    ids: Sequence[VideoId]
+    histories: Histories
+    content: NDArray[np.float32] | None
+
+    def texts(self) -> ItemVectors:
+        """The text vectors by id; (n, 0) without texts."""
+        none = np.zeros((len(self.ids), 0), dtype=np.float32)
+        return item_vectors(self.ids, none if self.content is None else self.content)
+
+
+class Recipe(Protocol):
+    """Fits one type of model with hyper-parameters that were settled when it was chosen."""
+
+    @property
+    def params(self) -> dict[str, Any]:
+        """The hyper-parameters, as the registry keeps them."""
+        ...
+
+    @property
+    def weights(self) -> Weights:
+        """Weights of the blend where too little is known to fit them."""
+        ...
+
+    @property
+    def seed(self) -> int:
+        """Of what is drawn at random."""
+        ...
+
+    def fit(
+        self, histories: Histories, on_progress: OnProgress, kept: Path | None = None
+    ) -> Fitted:
+        """The model of these histories; equal histories give equal models.
+
+        Args:
+            histories: rows are those of the material that the recipe was made for.
+            on_progress: hears the share done, 0..1, and a sentence.
+            kept: a folder, there or not, where a fit that takes long keeps how far it came; one
+                that was killed goes on from there when it is asked for again.
+        """
+        ...
+
+
+def settled(config: Config, params: Mapping[str, Any] | None) -> Config:
+    """The hyper-parameters with those of `params` in the place of the rules'.
+
+    Raises:
+        InvalidInput: one of `params` is unknown or of another type.
+    """
+    if not params:
+        return config
+    known = [field.name for field in msgspec.structs.fields(config)]
+    for name in params:
+        if name not in known:
+            raise InvalidInput(f"There is no parameter {name}: choose of {', '.join(known)}.")
+    try:
+        return msgspec.convert(msgspec.to_builtins(config) | dict(params), type(config))
+    except msgspec.ValidationError as error:
+        raise InvalidInput(f"A parameter is not what it must be: {error}.") from error
