@@ -29,6 +29,7 @@ COMMANDS = {
     "doctor": ("upnext.cli.doctor:doctor", "Check every dependency and say what is wrong."),
     "import": ("upnext.cli.imports:import_", "Import videos and their history."),
     "train": ("upnext.cli.train:train", "Fit a model and publish it."),
+    "evaluate": ("upnext.cli.evaluate:evaluate", "Judge models on a log, without a service."),
     "embeddings": ("upnext.cli.train:embeddings", "Bring text vectors up to date."),
     "jobs": ("upnext.cli.jobs:jobs", "List, show, run, cancel and retry jobs."),
     "models": ("upnext.cli.models:models", "List, show, promote and roll back models."),
