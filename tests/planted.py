@@ -111,4 +111,5 @@ def _log(watched: list[NDArray[np.int64]], videos: int) -> Log:
 def _texts(groups: NDArray[np.int64], draw: np.random.Generator) -> NDArray[np.float32]:
     centres = draw.normal(size=(int(groups.max()) + 1, TEXT))
     texts = centres[groups] + draw.normal(0, 0.3, (len(groups), TEXT))
-    return (texts / np.linalg.norm(texts, axis=1, keepdims=True)).astype(np.float32)
+    made: NDArray[np.float32] = texts / np.linalg.norm(texts, axis=1, keepdims=True)
+    return made.astype(np.float32)

@@ -79,7 +79,7 @@ def test_a_report_says_to_whom_a_model_is_worth_what() -> None:
     assert strangers.metrics["ndcg@10"] == 0
     assert (others.low, others.high, others.count) == (2, 2, 2)
     assert others.metrics["ndcg@10"] == 1
-    assert others.intervals["ndcg@10"] == (1, 1)
+    assert others.intervals["ndcg@10"] == pytest.approx((1, 1))
     assert "item_age" not in report.segments
 
 
