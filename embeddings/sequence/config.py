@@ -18,10 +18,12 @@ class SequenceConfig(msgspec.Struct, frozen=True, kw_only=True):
     dropout: float = 0.2
     negatives: int | None = None
     """Videos drawn beside each batch's own for the softmax; None: the whole catalogue."""
-    learning_rate: float = 1e-3
-    batch_positions: int = 8_192
-    """Watches of a step, at most."""
+    learning_rate: float = 2e-3
+    batch_positions: int = 1_024
+    """Watches of a step with their padding, at most."""
     epochs: int = 100
     """Passes over all histories, at most."""
     patience: int = 5
     """Epochs without a better nDCG@10 on the validation watches after which training cools down."""
+    cooling: float = 0.25
+    """Epochs of cooling down, as a share of those up to the best."""
