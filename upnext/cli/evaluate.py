@@ -86,7 +86,7 @@ def evaluate(
         seeds=tuple(range(seed, seed + seeds)),
         page=report is not None,
         cache=cache.expanduser(),
-        recent=load().state_recent,
+        settings=load(),
         **files,
     )
     with _Shown() as shown:

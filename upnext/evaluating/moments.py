@@ -32,7 +32,7 @@ def days_of(columns: Columns, name: str) -> NDArray[np.float64]:
     array = columns.table.column(name).combine_chunks()
     if pa.types.is_timestamp(array.type) or pa.types.is_date(array.type):
         _refuse(columns, name, array, pc.is_null(array).to_numpy(zero_copy_only=False))
-        found = _micros(array) / MICROSECONDS_A_DAY
+        found: NDArray[np.float64] = _micros(array) / MICROSECONDS_A_DAY
     elif pa.types.is_string(array.type) and not _are_numbers(array):
         found = _written(columns, name, array) / MICROSECONDS_A_DAY
     else:

@@ -7,6 +7,7 @@ import msgspec
 from embeddings.evaluation.report import Cold, Intervals, Part
 from embeddings.evaluation.segments import Segment
 from upnext.evaluating.against import Seen
+from upnext.evaluating.end_to_end import EndToEnd
 from upnext.evaluating.fitting import CurvePoint, ModelName
 from upnext.evaluating.ground import Counts
 from upnext.evaluating.task import Protocol
@@ -77,7 +78,7 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     cold: Cold | None
     popular: Beside | None
     against: Against | None
-    end_to_end: dict[str, Any] | None
+    end_to_end: EndToEnd | None
     over_seeds: OverSeeds | None
     data: Counts
     params: dict[str, Any]

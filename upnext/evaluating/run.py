@@ -4,6 +4,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -11,6 +12,7 @@ from embeddings.evaluation.over_time import evaluate_over_time
 from embeddings.evaluation.report import Judged, Options, evaluate, part_of
 from embeddings.evaluation.scorers import PopularScorer
 from upnext.evaluating.comparing import against, beside
+from upnext.evaluating.end_to_end import EndToEnd, Making, ann_recall, end_to_end, facts_of
 from upnext.evaluating.fitting import ModelName, Trained
 from upnext.evaluating.ground import Ground, prepare
 from upnext.evaluating.measuring import over_seeds, peak_memory_mb
@@ -71,6 +73,7 @@ class _Judging:
         report, trained = first.judged.report, first.trained
         popular = None if model == "popular" else beside(gains, self.popular, self.options)
         theirs = self._against(gains)
+        whole_lists = self._end_to_end(model, trained)
         fit = float(np.mean([one.trained.seconds for one in tries]))
         gone_through = len(self.ground.case.train.rows) * (trained.epochs or 0)
         return Result(
@@ -88,7 +91,7 @@ class _Judging:
             cold=report.cold,
             popular=popular,
             against=theirs,
-            end_to_end=None,
+            end_to_end=whole_lists,
             over_seeds=over_seeds(self.task.seeds, [one.judged.report.metrics for one in tries]),
             data=self.ground.counts,
             params=trained.params,
@@ -100,7 +103,7 @@ class _Judging:
             epochs=trained.epochs,
             interactions_per_second=gone_through / fit if gone_through else None,
             peak_memory_mb=peak_memory_mb(),
-            verdict=verdict_of(model, whole, popular, theirs),
+            verdict=verdict_of(model, whole, popular, theirs, whole_lists),
         )
 
     def _tries(self, model: ModelName) -> Iterator[_Tried]:
@@ -136,3 +139,23 @@ class _Judging:
         if ground.lists is None:
             return None
         return against(ground.lists, ground.row_of, ground.case, gains, self.options)
+
+    def _end_to_end(self, model: ModelName, trained: Trained) -> EndToEnd | None:
+        """What users get of the model of the first seed; None for a baseline."""
+        if not self.task.end_to_end or trained.fitted is None or trained.again is None:
+            return None
+        ground, recent = self.ground, self.task.recent
+        self.tell(f"making lists with {model}", 0.0, "weights are fitted first")
+        videos = ground.videos.by_id if ground.videos is not None else {}
+        made = end_to_end(
+            facts_of(ground.fitting.material.ids, videos),
+            ground.case,
+            trained.fitted,
+            trained.again,
+            options=self.options,
+            making=Making(recent=recent),
+        )
+        self.tell("searching the index", 0.0, "")
+        seed = self.options.seed
+        ann = ann_recall(self.task.settings, ground.case, trained.fitted, recent=recent, seed=seed)
+        return msgspec.structs.replace(made, ann=ann)

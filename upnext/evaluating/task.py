@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from core.errors import InvalidInput
-from upnext.evaluating.fitting import ModelName, check_libraries
+from core.settings import Settings
+from upnext.evaluating.fitting import BASELINES, ModelName, check_libraries
 
 Protocol = Literal["leave-last-out", "split", "candidates", "temporal"]
 PROTOCOLS: tuple[Protocol, ...] = ("leave-last-out", "split", "candidates", "temporal")
@@ -21,16 +22,15 @@ Tell = Callable[[str, float, str], None]
 class Task:
     """What is judged, on what, and how.
 
-    `cut_off` as `upnext.evaluating.cut_off` reads it · `seeds`, one run each · `recent`, how many
-    of a user's newest watches make a vector, as `UPNEXT_STATE_RECENT` · `cache`, a folder where
-    text vectors are kept.
+    `cut_off` as `upnext.evaluating.cut_off` reads it · `seeds`, one run each · `cache`, a folder
+    where text vectors are kept · of the `settings` those that shape lists count.
     """
 
     models: tuple[ModelName, ...]
     interactions: Path
     protocol: Protocol
     cache: Path
-    recent: int
+    settings: Settings
     test: Path | None = None
     cut_off: str | None = None
     videos: Path | None = None
@@ -39,6 +39,11 @@ class Task:
     seeds: tuple[int, ...] = (1,)
     end_to_end: bool = False
     page: bool = False
+
+    @property
+    def recent(self) -> int:
+        """How many of a user's newest watches make a vector."""
+        return self.settings.state_recent
 
     def check(self) -> None:
         """Raises `InvalidInput`: options contradict each other, or a library is missing."""
@@ -60,6 +65,12 @@ class Task:
                 "--against and --end-to-end judge lists of the whole catalogue: choose another "
                 "protocol than candidates.",
                 field="protocol",
+            )
+        if self.end_to_end and not {*self.models} - BASELINES:
+            raise InvalidInput(
+                "--end-to-end makes the service's lists, which a baseline has none of: choose als, "
+                "sequence or content as --model.",
+                field="end_to_end",
             )
         if self.params and len(self.models) > 1:
             raise InvalidInput("--params goes with one --model.", field="params")

@@ -46,11 +46,11 @@ def read_videos(path: Path) -> Videos:
     """
     read = [*made(_Known(_rows(path)), video_of)]
     rejected = [one for one in read if isinstance(one, Reject)]
-    videos = {one.id: one for one in read if not isinstance(one, Reject)}
+    videos: dict[str, Video] = {one.id: one for one in read if not isinstance(one, Reject)}
     if not videos:
         why = f": {rejected[0].reason} (line {rejected[0].line})" if rejected else ""
         raise InvalidInput(f"{path} has no video that can be used{why}.", field="videos")
-    return Videos({**videos}, rejected)
+    return Videos(videos, rejected)
 
 
 def catalogue_of(videos: Videos | None, *named: Iterable[str]) -> Catalogue:
@@ -90,10 +90,9 @@ def content_of(
     """
     told = [at for at, text in enumerate(catalogue.texts) if text]
     part = Catalogue(
-        *(
-            [column[at] for at in told]
-            for column in (catalogue.ids, catalogue.texts, catalogue.genres)
-        )
+        [catalogue.ids[at] for at in told],
+        [catalogue.texts[at] for at in told],
+        [catalogue.genres[at] for at in told],
     )
     store = DirectoryArtifacts(cache / f"{hash64(str(path.resolve())):016x}")
     content = np.zeros((len(catalogue.ids), CONTENT_DIM), dtype=np.float32)
