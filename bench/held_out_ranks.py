@@ -7,12 +7,14 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from embeddings.dataset import Histories
 from embeddings.encode_users import user_vectors
-from embeddings.evaluate import fair_gains
+from embeddings.evaluation.case import Case
+from embeddings.evaluation.metrics import NAMES, gains_of
+from embeddings.evaluation.ranking import rank
 from embeddings.split import Split
 from embeddings.user_encoder import UserEncoder
 
-BATCH = 250
 STUDENT = {2: 12.706, 3: 4.303, 4: 3.182, 5: 2.776}  # 97.5 % quantile, by how many were measured
 
 
@@ -25,22 +27,30 @@ class Gains(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True, slots=True)
 class Scores:
-    """Scores of all videos, float32 (b, n), for these positions of a split's users, int64 (b,)."""
+    """Scores of `videos`, float32 (b, n), for these positions of a split's users, int64 (b,)."""
 
     of: Callable[[NDArray[np.int64]], NDArray[np.float32]]
+    videos: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Scorer:
+    """Scores by position as a scorer by user; a split's users are sorted."""
+
+    split: Split
+    by_position: Scores
+
+    def scores(self, histories: Histories, users: NDArray[np.int64]) -> NDArray[np.float32]:  # noqa: ARG002
+        """See `embeddings.evaluation.ports.Scorer.scores`."""
+        return self.by_position.of(np.searchsorted(self.split.users, users)).astype(np.float32)
 
 
 def gains(split: Split, scores: Scores) -> Gains:
     """Expected HR@10 and nDCG@10; equal scores share their ranks."""
-    found = np.zeros((len(split.users), 2))
-    for start in range(0, len(found), BATCH):
-        batch = np.arange(start, min(start + BATCH, len(found)))
-        table = scores.of(batch).astype(np.float32)
-        for row, user in zip(table, split.users[batch].tolist(), strict=True):
-            row[split.train.rows[split.train.of(user)]] = -np.inf
-        found[batch] = fair_gains(table, split.targets[batch])
-    hr, ndcg = found.mean(axis=0).tolist()
-    return Gains(hr, ndcg)
+    case = Case.of(split, scores.videos)
+    found = gains_of(case, rank(_Scorer(split, scores), case, seed=0))
+    means = dict(zip(NAMES, found.mean(axis=0).tolist(), strict=True))
+    return Gains(means["hr@10"], means["ndcg@10"])
 
 
 def encoded(
@@ -55,7 +65,7 @@ def encoded(
 
 def factors(users: NDArray[np.float32], items: NDArray[np.float32]) -> Scores:
     """Scores by inner product, with users float32 (m, d) in the order of the split."""
-    return Scores(lambda batch: users[batch] @ items.T)
+    return Scores(lambda batch: users[batch] @ items.T, len(items))
 
 
 def last_watches(split: Split) -> NDArray[np.int32]:

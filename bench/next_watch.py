@@ -31,13 +31,13 @@ def co_watches(split: Split, videos: int) -> Gains:
     watched = sparse.csr_array((ones, train.rows, train.offsets), (len(train.users), videos))
     both = (watched.T @ watched).tocsr()
     last = last_watches(split)
-    return gains(split, Scores(lambda batch: both[last[batch]].toarray()))
+    return gains(split, Scores(lambda batch: both[last[batch]].toarray(), videos))
 
 
 def texts(split: Split, content: NDArray[np.float32]) -> Gains:
     """Ranked by the cosine of text vectors."""
     last = last_watches(split)
-    return gains(split, Scores(lambda batch: content[last[batch]] @ content.T))
+    return gains(split, Scores(lambda batch: content[last[batch]] @ content.T, len(content)))
 
 
 class SimilarLists:

@@ -1,16 +1,21 @@
 """How well a model finds what was held out: recall, nDCG and coverage of the top 10."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from embeddings.encode_users import user_vectors
+from embeddings.evaluation.case import Case
+from embeddings.evaluation.metrics import CUTS, found_of, worth_of
+from embeddings.evaluation.ranking import NOBODY, rank
+from embeddings.evaluation.scorers import UserVectorScorer
 from embeddings.split import Split
 from embeddings.user_encoder import UserEncoder
 
 TOP = 10
-BATCH_NUMBERS = 5_000_000  # scores held at a time
+AT = CUTS.index(TOP)
+TIES = 0  # the seed of the order in which equal scores are shown
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,33 +95,12 @@ def _ranked(
     among: NDArray[np.bool_] | None,
 ) -> Found:
     """Rank for those of the split's users, int64 (k,), that have these vectors, (k, d)."""
-    users, targets = split.users[has], split.targets[has]
-    gains = np.zeros((len(users), 2))
+    judged = replace(split, users=split.users[has], targets=split.targets[has])
+    scorer = UserVectorScorer(judged.users, vectors, items)
+    ranked = rank(scorer, Case.of(judged, len(items), among), seed=TIES)
+    gains = np.zeros((len(split.users), 2))
+    gains[has] = np.column_stack([found_of(ranked)[:, AT], worth_of(ranked)[:, AT]])
+    first = ranked.shown[:, :TOP]
     shown = np.zeros(len(items), dtype=np.bool_)
-    step = max(1, BATCH_NUMBERS // max(1, len(items)))
-    for start in range(0, len(users), step):
-        batch = slice(start, start + step)
-        scores = vectors[batch] @ items.T
-        if among is not None:
-            scores[:, ~among] = -np.inf
-        for row, user in zip(scores, users[batch].tolist(), strict=True):
-            row[split.train.rows[split.train.of(user)]] = -np.inf
-        gains[batch] = fair_gains(scores, targets[batch])
-        shown[np.argpartition(-scores, min(TOP, len(items)) - 1, axis=1)[:, :TOP]] = True
-    every = np.zeros((len(split.users), 2))
-    every[has] = gains
-    return Found(every, np.isin(np.arange(len(split.users)), has), shown)
-
-
-def fair_gains(scores: NDArray[np.float32], targets: NDArray[np.integer]) -> NDArray[np.float64]:
-    """Expected recall@10 and nDCG@10 of each row's target, float64 (users, 2).
-
-    With g scores above the target's and t equal to it (its own included), its rank is any of
-    g .. g + t - 1 with equal chance.
-    """
-    own = scores[np.arange(len(scores)), targets][:, None]
-    above = (scores > own).sum(axis=1)
-    ties = np.maximum((scores == own).sum(axis=1), 1)  # a score that is no number equals none
-    gain = np.concatenate([[0.0], np.cumsum(1 / np.log2(np.arange(TOP) + 2))])
-    first, end = np.minimum(above, TOP), np.minimum(above + ties, TOP)
-    return np.column_stack([(end - first) / ties, (gain[end] - gain[first]) / ties])
+    shown[first[first != NOBODY]] = True
+    return Found(gains, np.isin(np.arange(len(split.users)), has), shown)

@@ -50,6 +50,19 @@ class Case:
     cut: float | None = None
     left_out: Mapping[str, int] = field(default_factory=dict)
 
+    @classmethod
+    def of(cls, split: Split, videos: int, among: NDArray[np.bool_] | None = None) -> Self:
+        """The case of a split of so many videos: one is asked for of each user."""
+        return cls(
+            train=split.train,
+            videos=videos,
+            users=split.users,
+            offsets=np.arange(len(split.users) + 1),
+            relevant=split.targets,
+            among=among,
+            cut=split.cut,
+        )
+
     def owners(self) -> NDArray[np.int64]:
         """Which judged user, 0..m - 1, each relevant video is for, int64 (k,)."""
         return np.repeat(np.arange(len(self.users)), np.diff(self.offsets))

@@ -1,9 +1,12 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from core.types import UserId
 from embeddings.dataset import Histories
-from embeddings.evaluate import evaluate, fair_gains
+from embeddings.evaluate import evaluate, find
 from embeddings.split import leave_last_out
 from embeddings.user_encoder import DecayedMean
 
@@ -22,28 +25,6 @@ def histories(*rows: list[int]) -> Histories:
         first=None,
         last=None,
     )
-
-
-def gains(scores: list[float], target: int) -> tuple[float, float]:
-    [[recall, ndcg]] = fair_gains(np.array([scores], dtype=np.float32), np.array([target]))
-    return float(recall), float(ndcg)
-
-
-def test_the_first_rank_gains_all_and_the_third_half_by_ndcg() -> None:
-    assert gains([0.9, 0.5, 0.1], 0) == pytest.approx((1.0, 1.0))
-    assert gains([0.9, 0.5, 0.1], 2) == pytest.approx((1.0, 0.5))  # 1 / log2(4)
-
-
-def test_the_eleventh_rank_gains_nothing() -> None:
-    scores = [float(-n) for n in range(20)]
-    assert gains(scores, 9) == pytest.approx((1.0, 1 / np.log2(11)))
-    assert gains(scores, 10) == (0.0, 0.0)
-
-
-def test_equal_scores_share_the_gains_of_their_ranks() -> None:
-    assert gains([0.5, 0.5, 0.1], 1) == pytest.approx((1.0, (1 + 1 / np.log2(3)) / 2))
-    # Twenty alike: half of the ranks are among the first ten.
-    assert gains([0.0] * 20, 7)[0] == pytest.approx(0.5)
 
 
 def test_the_last_watch_is_held_out_and_single_watches_say_nothing() -> None:
@@ -78,3 +59,30 @@ def test_a_perfect_model_finds_every_target_and_never_what_was_watched() -> None
 def test_no_history_gives_no_metrics() -> None:
     split = leave_last_out(histories([1], [2]), seed=0)
     assert evaluate(split, np.eye(3, dtype=np.float32), DecayedMean(3.0), 200) == {}
+
+
+def test_users_are_judged_by_their_own_vectors_in_any_order() -> None:
+    items = np.eye(6, dtype=np.float32)
+    items[3:] = items[:3]  # 3 is like 0, 4 like 1, 5 like 2
+    split = leave_last_out(histories([0, 3], [1, 4], [2, 5]), seed=0)
+    turned = replace(split, users=split.users[::-1], targets=split.targets[::-1])
+    assert evaluate(split, items, DecayedMean(3.0), 200)["ndcg@10"] == 1
+    assert evaluate(turned, items, DecayedMean(3.0), 200)["ndcg@10"] == 1
+
+
+def test_a_model_of_broken_numbers_finds_nothing() -> None:
+    split = leave_last_out(histories([0, 1], [2, 3]), seed=0)
+    found = find(split, np.full((4, 2), np.nan, dtype=np.float32), FixedVector(), 200)
+    assert found.has.all()
+    assert found.gains.tolist() == [[0, 0], [0, 0]]
+
+
+class FixedVector:
+    """Everybody gets the same vector."""
+
+    def encode(
+        self,
+        vectors: NDArray[np.float32],  # noqa: ARG002
+        weights: NDArray[np.float32],  # noqa: ARG002
+    ) -> NDArray[np.float32] | None:
+        return np.ones(2, dtype=np.float32)
