@@ -8,8 +8,6 @@ from core.errors import InvalidInput
 from core.types import Model, ModelType
 from ingest.checks import EARLIEST_EVENT, YEARS, start_of
 
-TRAINABLE: frozenset[ModelType] = frozenset({"als", "content"})
-
 
 class RunRegistry(Protocol):
     """Runs as they are asked for. Every method raises `Unavailable`."""
@@ -33,15 +31,10 @@ class Training:
         """Ask for a model of the interactions from the first day to the end of the last, UTC.
 
         Raises:
-            InvalidInput: the type cannot be trained, or no day lies between the dates.
+            InvalidInput: no day lies between the dates.
             Conflict: a run of that type is queued or running.
             Unavailable: nothing was asked for.
         """
-        if model_type not in TRAINABLE:
-            can = " and ".join(sorted(TRAINABLE))
-            raise InvalidInput(
-                f"This release trains {can}, not yet {model_type}.", field="modelType"
-            )
         start, end = _day(first, "startDate"), _day(last, "endDate")
         if start and end and end < start:
             raise InvalidInput("endDate is before startDate.", field="endDate")

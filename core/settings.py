@@ -121,7 +121,9 @@ class Settings(BaseSettings):
     schedule_sweep: str = _cron("*/5 * * * *", "When what old versions left is deleted.")
     schedule_shares: str = _cron("7 * * * *", "When it is counted how far videos are watched.")
 
-    training_type: Literal["als", "content"] = Field("als", description="What a schedule trains.")
+    training_type: Literal["als", "sequence", "content"] = Field(
+        "als", description="What a schedule trains."
+    )
     training_memory_bytes: int | None = Field(
         None, ge=1, description="Memory that a training may take; 3/4 of the machine's if not set."
     )

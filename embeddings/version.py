@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 from shutil import rmtree
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 import numpy as np
@@ -68,9 +68,26 @@ class Version:
     behind: bool = False
 
 
+class Epoch(NamedTuple):
+    """One of a model that is trained in epochs: its number from 1, how long the training had taken.
+
+    `loss` is the mean of the epoch, `ndcg` nDCG@10 on watches that it held out for itself, None
+    where it held out none.
+    """
+
+    number: int
+    seconds: float
+    loss: float
+    ndcg: float | None
+
+
 @dataclass(frozen=True, slots=True)
 class Fitted:
-    """What fitting gives; all arrays are in the order of `items.hashes`."""
+    """What fitting gives; all arrays are in the order of `items.hashes`.
+
+    No file has `curve`, how the training went, and `learnt`, which only the recipe that made it
+    can read: another fit may go on from it.
+    """
 
     items: ItemVectors
     content: ItemVectors
@@ -79,6 +96,8 @@ class Fitted:
     encoder: UserEncoder
     weights: Weights
     metrics: dict[str, float]
+    curve: tuple[Epoch, ...] = ()
+    learnt: object = None
 
 
 def write_version(

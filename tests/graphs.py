@@ -1,8 +1,13 @@
 """Networks in the ONNX format, small enough to know what they must give."""
 
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 
 def newest_leads(width: int, *, divisor: float = 1.0) -> bytes:
@@ -10,7 +15,7 @@ def newest_leads(width: int, *, divisor: float = 1.0) -> bytes:
 
     With a divisor of 0 it gives no finite numbers.
     """
-    constants = {
+    constants: dict[str, NDArray[Any]] = {
         "nothing": np.zeros((1, width), np.float32),
         "newest_place": np.array(-1, np.int64),
         "half": np.array(0.5, np.float32),

@@ -105,7 +105,7 @@ async def rollback(services: Given) -> ASGIResponse:
     status_code=202,
     summary="Train a model",
     description=(
-        "A worker trains it; one of a type at a time. This release trains `als` and `content`. "
+        "A worker trains it; one of a type at a time. It trains `als`, `sequence` and `content`. "
         "Too little data ends it as `failed`, with the reason in `error`; one that finds less than "
         "the live model ends as `rejected`, with the numbers in `metrics` and `baseline`."
     ),

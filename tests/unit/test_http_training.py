@@ -52,7 +52,6 @@ def test_one_day_is_a_span(world: World, client: TestClient[Litestar]) -> None:
     [
         ({}, "modelType"),
         ({"modelType": "best"}, "modelType"),
-        ({"modelType": "sequence"}, "als and content"),
         ({"model_type": "als"}, "model_type"),
         ({"modelType": "als", "seed": 1}, "seed"),
         ({"modelType": "als", "startDate": "2026-02-01", "endDate": "2026-01-01"}, "endDate"),

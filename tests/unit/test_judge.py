@@ -99,6 +99,7 @@ class Planted:
         histories: Histories,
         on_progress: Callable[[float, str], None],
         kept: Path | None = None,  # noqa: ARG002 - nothing takes long
+        after: Fitted | None = None,  # noqa: ARG002 - nothing takes long
     ) -> Fitted:
         on_progress(0.0, "starting")
         self.saw.append(histories)
@@ -131,7 +132,9 @@ def judged(
         heard.append(message)
 
     material = Material(data.catalogue.ids, data.histories, by_kind())
-    return Judge(settings, data, material, live, watched_before, tell).judge(recipe)
+    return Judge(
+        settings, data, material, live, watched_before, tell, settings.home / "kept"
+    ).judge(recipe)
 
 
 def model(*, end_day: float | None = None, **params: Any) -> Model:

@@ -42,7 +42,7 @@ def sentence(asked: Request, **counted: Any) -> str:
 def test_enough_of_everything_passes() -> None:
     check_counts(request(), MANY)
     check_counts(request("content"), Counts(0, 0, 0, 10, 1))
-    check_libraries()
+    check_libraries("sequence")
 
 
 def test_too_few_videos_or_none_with_a_text_are_named() -> None:
@@ -53,7 +53,8 @@ def test_too_few_videos_or_none_with_a_text_are_named() -> None:
     assert "No video of the catalogue has a text" in sentence(request("content"), told=0)
 
 
-def test_too_few_interactions_or_users_are_named_for_als() -> None:
+def test_too_few_interactions_or_users_are_named() -> None:
+    assert sentence(request("sequence"), users=9).startswith("A sequence model learns from what")
     said = sentence(request(), interactions=99, known=99)
     assert "has 99 watches of 50 users, it needs 100 of 10 users" in said
     assert "of 9 users" in sentence(request(), users=9)
@@ -83,10 +84,10 @@ def test_a_count_that_was_cut_short_refuses_nothing() -> None:
 
 def test_what_was_read_is_looked_at_again() -> None:
     with pytest.raises(InvalidInput, match="has 0 watches of 0 users, it needs 100 of 10 users"):
-        check_histories(HistoryReader({}).histories())
+        check_histories(HistoryReader({}).histories(), "als")
 
 
 def test_what_is_not_installed_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(preflight, "LIBRARIES", ("torch", "no_such_library"))
     with pytest.raises(InvalidInput, match=r"no_such_library cannot be .* 'upnext\[train\]'"):
-        check_libraries()
+        check_libraries("sequence")

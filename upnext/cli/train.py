@@ -96,6 +96,21 @@ def als(asked: Asked) -> None:
 
 @train.command()
 @options
+def sequence(asked: Asked) -> None:
+    """Fit a network that reads what a user watched in its order, and tells what comes next.
+
+    It takes far longer than als: minutes to an hour. One whose worker is stopped or killed goes on
+    from its last epoch. It becomes live at once when no other is, or with --promote; otherwise it
+    is ready, and `upnext models promote` makes it live.
+
+    \b
+    Example: upnext train sequence --promote
+    """  # noqa: D301
+    _run("sequence", *asked.span(), live=asked.live, as_json=asked.as_json)
+
+
+@train.command()
+@options
 def content(asked: Asked) -> None:
     """Fit a model of what videos say and users watch: new texts are encoded first.
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from pathlib import Path
 
 import numpy as np
 import structlog
@@ -67,6 +68,7 @@ class Judge:
 
     `watched` is asked since a history has each video where it was watched last: one that comes
     after the cut may have been watched before it too, and is nothing new then.
+    Fits that take long keep in the folder `kept` how far they came.
     """
 
     settings: Settings
@@ -75,6 +77,7 @@ class Judge:
     live: Model | None
     watched: Watched
     tell: Tell
+    kept: Path
 
     def judge(self, recipe: Recipe) -> Judged:
         """Fit without what is held out, judge, and find weights for one that passes. Blocking.
@@ -85,7 +88,7 @@ class Judge:
         unseen = None if self.live is None else self._unseen(self.live)
         split = self._held_out() if unseen is None else unseen.split
         among = None if unseen is None else unseen.known
-        fitted = recipe.fit(split.train, lambda *at: self.tell("training", "fitting", *at))
+        fitted = recipe.fit(split.train, self._fitting, self.kept / "judged")
         self.tell("evaluating", "judging", 0.0, "ranking for users whose next watch was held out")
         own = self._find(split, fitted, among)
         against, other = self._other(unseen, split, recipe, own)
@@ -147,7 +150,13 @@ class Judge:
         again = recipe_again(self.live, self.material, SEED)
         if same(again, recipe):
             return called, own
-        return called, self._find(split, again.fit(split.train, self._refitting), None)
+        return called, self._find(split, self._again(again, split), None)
+
+    def _again(self, recipe: Recipe, split: Split) -> Fitted:
+        return recipe.fit(split.train, self._refitting, self.kept / "baseline")
+
+    def _fitting(self, share: float, said: str) -> None:
+        self.tell("training", "fitting", share, said)
 
     def _refitting(self, share: float, said: str) -> None:
         self.tell("evaluating", "judging", share, f"the live model's settings: {said}")

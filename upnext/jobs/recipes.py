@@ -6,13 +6,14 @@ from typing import Any
 
 import msgspec
 
-from core.errors import InvalidInput
 from core.types import Model, ModelType
 from embeddings.als.config import AlsConfig
 from embeddings.content_model import ContentConfig
+from embeddings.sequence.config import SequenceConfig
 from upnext.jobs.fitting.als import Als
 from upnext.jobs.fitting.content import Content
 from upnext.jobs.fitting.recipe import Material, Recipe
+from upnext.jobs.fitting.sequence import Sequence
 
 
 def recipe_of(
@@ -24,20 +25,19 @@ def recipe_of(
     """The recipe for a type of model, its hyper-parameters settled by the data.
 
     Args:
-        model_type: one of those that can be trained.
+        model_type: what is asked for.
         material: what it will be fitted to, or the most of it.
         seed: of what is drawn at random.
         params: hyper-parameters to take as they are, not by the rules.
 
     Raises:
-        InvalidInput: there is too little data for it, no such type can be trained, or there is no
-            such hyper-parameter.
+        InvalidInput: there is too little data for it, or there is no such hyper-parameter.
     """
     if model_type == "content":
         return Content.chosen(material, params)
     if model_type == "als":
         return Als.chosen(material, seed, params)
-    raise InvalidInput(f"Models of type {model_type} cannot be trained.")
+    return Sequence.chosen(material, seed, params)
 
 
 def recipe_again(model: Model, material: Material, seed: int) -> Recipe:
@@ -47,7 +47,7 @@ def recipe_again(model: Model, material: Material, seed: int) -> Recipe:
     data. `seed` is for one that had none.
 
     Raises:
-        InvalidInput: there is too little data for it, or no such type can be trained.
+        InvalidInput: there is too little data for it.
     """
     seed = int(model.params.get("seed", seed))
     with suppress(msgspec.ValidationError):  # another release made it
@@ -55,6 +55,7 @@ def recipe_again(model: Model, material: Material, seed: int) -> Recipe:
             return Content(material, msgspec.convert(model.params, ContentConfig))
         if model.model_type == "als":
             return Als(material, msgspec.convert(model.params, AlsConfig), seed)
+        return Sequence(material, msgspec.convert(model.params, SequenceConfig), seed)
     return recipe_of(model.model_type, material, seed)
 
 

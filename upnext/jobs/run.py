@@ -32,6 +32,7 @@ from upnext.jobs.publisher import publisher
 from upnext.jobs.reading import Data, read
 from upnext.jobs.recipes import recipe_of
 from upnext.jobs.texts import encoded
+from upnext.jobs.unfinished import kept_of
 
 
 def run(
@@ -42,6 +43,9 @@ def run(
     It is judged by a fit that has not seen what it is asked for; what is published was fitted on
     everything, with the same hyper-parameters and the weights found meanwhile. One that is rejected
     is neither stored nor published. Blocking, for a process of its own.
+
+    A run whose earlier attempt was killed on this machine in a long fit goes on from what that
+    kept, on the interactions that it had read.
 
     Raises:
         InvalidInput: there is too little data; the message says what to bring.
@@ -54,16 +58,19 @@ def run(
 
     store = artifact_store(settings.artifacts_url or "")
     tell("training", "reading", 0.0, "reading the catalogue and the history")
-    data = asyncio.run(read(settings, request, store, lambda *at: tell("training", "reading", *at)))
+    kept = kept_of(settings, request.model_id)
+    reading = partial(tell, "training", "reading")
+    data = asyncio.run(read(settings, request, store, reading, again=kept.is_dir()))
     material = Material(data.catalogue.ids, data.histories, _content(store, data, tell))
     recipe = recipe_of(request.model_type, material, SEED)
     live, watched = asyncio.run(_live(settings)), partial(_watched, settings)
-    judged = Judge(settings, data, material, live, watched, tell).judge(recipe)
+    judged = Judge(settings, data, material, live, watched, tell, kept).judge(recipe)
     params = recipe.params | data.pinned()
     metrics, baseline, said = judged.fitted.metrics, judged.baseline, judged.verdict.reason
     if not judged.verdict.passed:
         return Rejected(data.span(), params, metrics, baseline, said)
-    fitted = recipe.fit(data.histories, lambda *at: tell("evaluating", "refitting", *at))
+    refitting = partial(tell, "evaluating", "refitting")
+    fitted = recipe.fit(data.histories, refitting, kept / "refitted", judged.fitted)
     fitted = replace(fitted, weights=judged.fitted.weights, metrics=metrics)
     tell("publishing", "storing", 0.0, "storing the version")
     uri = store_version(settings, request, store, fitted)

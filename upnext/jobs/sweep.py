@@ -12,11 +12,13 @@ from embeddings.ports import ArtifactStore
 from embeddings.text import REVISION
 from storage.artifacts import artifact_store
 from storage.milvus_writer import MilvusWriter
+from storage.model_status import STEPS
 from storage.postgres.engine import pool
 from storage.postgres.models import PostgresModels
 from upnext.jobs.keys import snapshot_key
 from upnext.jobs.local_copies import forget_old_copies
 from upnext.jobs.ports import VectorWriter
+from upnext.jobs.unfinished import forget_others
 
 REVISION_PARAM = "content_revision"  # a run that no worker has begun has none
 
@@ -32,7 +34,8 @@ class Swept(msgspec.Struct, frozen=True):
 async def sweep(settings: Settings, clock: Clock = utc_now) -> Swept:
     """Delete what belongs to models that ended longer ago than the grace period.
 
-    And this machine's copies of versions that nobody is to open any more.
+    And this machine's copies of versions that nobody is to open any more, and what its unfinished
+    runs kept if they have ended meanwhile.
 
     The live version, the one before it, those that are ready and those being made stay. Killed
     at any point, the next sweep goes on where it was. Only what the registry knows is deleted.
@@ -43,6 +46,8 @@ async def sweep(settings: Settings, clock: Clock = utc_now) -> Swept:
     async with pool(settings) as engine:
         registry = PostgresModels(engine, clock)
         await forget_old_copies(settings, await registry.openable())
+        running = [model.id for step in STEPS for model in await registry.find(status=step)]
+        await forget_others(settings, running)
         gone = await registry.sweepable(settings.sweep_grace_seconds)
         if not gone:
             return Swept([], [], [])

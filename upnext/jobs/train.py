@@ -26,6 +26,7 @@ from upnext.jobs.messages import Failure, Message, Outcome, Rejected, Report, Re
 from upnext.jobs.params import owner_has_ended, params
 from upnext.jobs.preflight import preflight
 from upnext.jobs.promote import promote_passed
+from upnext.jobs.unfinished import forget
 from upnext.jobs.watched_child import MemoryWatch, memory_bound
 
 HEARTBEAT_SECONDS = 1.0  # and so soon a run that is cancelled hears of it
@@ -60,7 +61,10 @@ async def train(
         model, token = await registry.create(model_type, params(start, end))
         request = _request(model, token, start, end)
         run = _Run(registry, model, token, on_progress)
-        return await run.through(settings, engine, request)
+        try:
+            return await run.through(settings, engine, request)
+        finally:
+            await forget(settings, model.id)
 
 
 async def train_queued(settings: Settings, model_id: str) -> None:
@@ -68,7 +72,8 @@ async def train_queued(settings: Settings, model_id: str) -> None:
 
     The first of all goes live, and each that passes where `UPNEXT_PROMOTE` says so.
 
-    Stopped, it stays in the queue: whoever claims it next begins it anew.
+    Stopped, it stays in the queue: whoever claims it next begins it anew, or goes on from what its
+    fits kept on this machine.
 
     Raises:
         Unavailable: PostgreSQL did not answer, and nothing was begun; or what going live takes,
@@ -86,6 +91,8 @@ async def train_queued(settings: Settings, model_id: str) -> None:
             run = _Run(registry, model, token, lambda _progress: None, stays_queued=True)
             request = _request(model, token, span.start, span.end)
             model = await run.through(settings, engine, request)
+    if model.status not in STEPS:
+        await forget(settings, model.id)
     log.info("a queued run has ended", model=model.id, status=model.status, error=model.error)
     if model.status == "ready":
         await _promote(settings, model)

@@ -33,7 +33,7 @@ class Als:
     @classmethod
     def chosen(cls, material: Material, seed: int, params: Mapping[str, Any] | None) -> "Als":
         """The recipe for this material. Raises `InvalidInput`: there are too few watches."""
-        check_histories(material.histories)
+        check_histories(material.histories, "als")
         config = defaults_for(material.histories, len(material.ids))
         return cls(material, settled(config, params), seed)
 
@@ -52,6 +52,7 @@ class Als:
         histories: Histories,
         on_progress: OnProgress,
         kept: Path | None = None,  # noqa: ARG002 - it takes minutes at most
+        after: Fitted | None = None,  # noqa: ARG002 - it takes minutes at most
     ) -> Fitted:
         """See `Recipe.fit`; on a GPU when there is one."""
         on_progress(0.0, "starting")

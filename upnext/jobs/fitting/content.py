@@ -52,6 +52,7 @@ class Content:
         histories: Histories,
         on_progress: OnProgress,
         kept: Path | None = None,  # noqa: ARG002 - a moment's work
+        after: Fitted | None = None,  # noqa: ARG002 - a moment's work
     ) -> Fitted:
         """See `Recipe.fit`."""
         on_progress(0.0, "finding what parts the texts")

@@ -56,15 +56,21 @@ class Recipe(Protocol):
         ...
 
     def fit(
-        self, histories: Histories, on_progress: OnProgress, kept: Path | None = None
+        self,
+        histories: Histories,
+        on_progress: OnProgress,
+        kept: Path | None = None,
+        after: Fitted | None = None,
     ) -> Fitted:
-        """The model of these histories; equal histories give equal models.
+        """The model of these histories; equal arguments give equal models.
 
         Args:
             histories: rows are those of the material that the recipe was made for.
             on_progress: hears the share done, 0..1, and a sentence.
             kept: a folder, there or not, where a fit that takes long keeps how far it came; one
                 that was killed goes on from there when it is asked for again.
+            after: what this recipe made of a part of these histories: a model that takes long to
+                learn may go on from it.
         """
         ...
 
