@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -19,22 +20,28 @@ from embeddings.sequence.training import Training
 OnProgress = Callable[[float, str], None]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class SequenceModel:
     """What was learnt.
 
     `items` float32 (n, d), each of length 1, a score being the inner product with a user's vector ·
     `content_map` float32 (c + 1, d), text vector to item vector before it is brought to length 1,
-    the offset its last row, c being 0 when it was fitted without content · `onnx`, the encoder as
-    `exported` writes it · `curve`, what each epoch came to · `state`, for the `start` of
-    another fit.
+    the offset its last row, c being 0 when it was fitted without content · `curve`, what each epoch
+    came to · `state`, for the `start` of another fit · `network`, ready to encode, and its
+    `config`.
     """
 
     items: NDArray[np.float32]
     content_map: NDArray[np.float32]
-    onnx: bytes
     curve: list[Epoch]
     state: State
+    network: Network
+    config: SequenceConfig
+
+    @cached_property
+    def onnx(self) -> bytes:
+        """The encoder as `exported` writes it; made when it is first asked for, in seconds."""
+        return exported(self.network, self.config)
 
 
 def fit(
@@ -87,9 +94,10 @@ def fit(
     return SequenceModel(
         items=network.items().detach().numpy(),
         content_map=_content_map(network, content),
-        onnx=exported(network, config),
         curve=state.curve,
         state=state,
+        network=network,
+        config=config,
     )
 
 
