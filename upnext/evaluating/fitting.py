@@ -53,13 +53,14 @@ class PopularConfig(msgspec.Struct, frozen=True):
 class CurvePoint(msgspec.Struct, frozen=True, kw_only=True):
     """What a model was worth when it had been trained for so many seconds.
 
-    `loss` is that of the epoch, `ndcg` is nDCG@10 on watches that are held out of the training.
+    `loss` is that of the epoch, `ndcg` nDCG@10 on watches that the training holds out for itself;
+    None where it holds out none.
     """
 
     epoch: int
     seconds: float
     loss: float
-    ndcg: float
+    ndcg: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,13 +139,18 @@ class Fitting:
         fitted = recipe.fit(self.material.histories, on_progress)
         seconds = time.perf_counter() - began
         scorer = VectorScorer(fitted.items.vectors, fitted.encoder, self._recent(), fitted.watches)
+        curve = [
+            CurvePoint(epoch=one.number, seconds=one.seconds, loss=one.loss, ndcg=one.ndcg)
+            for one in fitted.curve
+        ]
         epochs = recipe.params.get("iterations") if model == "als" else None
         return Trained(
             scorer,
             fitted,
             recipe.params,
             seconds,
-            epochs,
+            epochs=curve[-1].epoch if curve else epochs,
+            curve=curve,
             again=lambda histories: recipe.fit(histories, on_progress),
         )
 
