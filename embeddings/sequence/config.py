@@ -23,7 +23,7 @@ class SequenceConfig(msgspec.Struct, frozen=True, kw_only=True):
     """Watches of a step with their padding, at most."""
     epochs: int = 100
     """Passes over all histories, at most."""
-    patience: int = 5
+    patience: int = 6
     """Epochs without a better nDCG@10 on the validation watches after which training cools down."""
     cooling: float = 0.25
     """Epochs of cooling down, as a share of those up to the best."""
