@@ -1,5 +1,6 @@
 """`upnext evaluate`: its protocols, its JSON, and what it refuses; models that need no torch."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -127,3 +128,25 @@ def test_what_is_not_installed_is_named(log: Path, monkeypatch: pytest.MonkeyPat
     result = evaluate(log, "leave-last-out", *POPULAR)
     assert "no_such_library cannot be imported" in result.stderr
     assert "upnext[train]" in result.stderr
+
+
+def test_the_report_is_one_page_whole_in_itself(tmp_path: Path) -> None:
+    planted = planted_taste(users=60, videos=40)
+    log = write_log(planted.log, tmp_path / "<script>alert(1)</script>.csv".replace("/", "-"))
+    result = evaluate(log, "leave-last-out", "--model", "itemknn", "--report", tmp_path / "report")
+    assert result.exit_code == 0, result.stderr
+    (page,) = (tmp_path / "report").iterdir()
+    text = page.read_text()
+    assert str(page) in result.stderr
+    assert "<script" not in text
+    assert "&lt;script&gt;" in text
+    assert "http" not in re.sub(r'http-equiv|src="data:[^"]*"', "", text)
+    assert text.count('src="data:image/svg+xml;base64,') >= 4
+    assert "itemknn beats the most watched" in text
+
+
+def test_a_report_that_cannot_be_written_is_said(log: Path, tmp_path: Path) -> None:
+    (tmp_path / "report").write_text("a file")
+    result = evaluate(log, "leave-last-out", *POPULAR, "--report", tmp_path / "report")
+    assert result.exit_code == 1
+    assert result.stderr.endswith("report cannot be written to: File exists.\n")

@@ -10,8 +10,9 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
+from core.errors import SetupError
 from core.settings import load
-from upnext.cli.console import Meter, emit, progress
+from upnext.cli.console import Meter, console, emit, progress
 from upnext.evaluating.fitting import MODELS, ModelName
 from upnext.evaluating.params import read_params
 from upnext.evaluating.results import Result
@@ -89,10 +90,25 @@ def evaluate(
         settings=load(),
         **files,
     )
+    if report is not None:
+        _make(report)
     with _Shown() as shown:
         results = list(run(task, shown.tell))
+    if report is not None:
+        # matplotlib and jinja2 come with the libraries that train.
+        from upnext.evaluating.page import write_page  # noqa: PLC0415
+
+        console.print(f"The report is in {write_page(task, results, report)}", markup=False)
     only = results[0] if len(results) == 1 else {"models": results}
     emit(only, as_json=as_json, table=lambda: _table(results))
+
+
+def _make(folder: Path) -> None:
+    """Make the folder now: after hours of training is no time to hear that it cannot be."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise SetupError(f"{folder} cannot be written to: {error.strerror}.") from error
 
 
 class _Shown(ExitStack):
