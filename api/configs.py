@@ -72,17 +72,24 @@ class ConfigBody(_Config, frozen=True, kw_only=True, forbid_unknown_fields=True)
     popularity-first ones. `diversity` is the share of the score given to being different,
     `creator_cap` bounds videos of one creator in the first ten, `candidates` is how many each
     search asks for; lists are renewed past the soft age and not shown past the hard one.
+    `popularity_damping` turns popularity down: 0, as when left out, leaves scores as they are, at 1
+    the most popular video is liked for its genres and its age alone.
     `version` may be that of If-Match, as GET gave it.
     """
 
     weights: WeightsBody | msgspec.UnsetType = msgspec.UNSET
+    popularity_damping: Share = _DEFAULT.popularity_damping
     version: int | msgspec.UnsetType = msgspec.UNSET
 
 
 class ConfigVersion(_Config, frozen=True, kw_only=True):
-    """A version of the configuration, with `weights` or `preset`."""
+    """A version of the configuration, with `weights` or `preset`.
+
+    `popularity_damping` is there when it is above 0.
+    """
 
     version: int
+    popularity_damping: Share | msgspec.UnsetType = msgspec.UNSET
 
 
 class ConfigVersions(msgspec.Struct, frozen=True):
@@ -144,6 +151,7 @@ def _config(body: ConfigBody) -> RankingConfig:
     return RankingConfig(
         weights=_weights(body.weights),
         preset=_DEFAULT.preset if body.preset is msgspec.UNSET else body.preset,
+        popularity_damping=body.popularity_damping,
         diversity=body.diversity,
         creator_cap=body.creator_cap,
         candidates=body.candidates,
@@ -165,6 +173,7 @@ def shown(config: RankingConfig) -> ConfigVersion:
     """A configuration as the contract shows it: its weights, else its preset."""
     fields = msgspec.structs.asdict(config)
     weights = fields.pop("weights")
+    fields["popularity_damping"] = config.popularity_damping or msgspec.UNSET
     if weights is None:
         return ConfigVersion(**fields)
     del fields["preset"]

@@ -6,7 +6,7 @@ from api.gathered import Gathered
 from api.moment import Moment, shown_score
 from core.hashing import hash64_many
 from core.types import Explanation, Ranked, UserState, VideoId
-from ranking.blend import choose_weights
+from ranking.blend import in_force
 from ranking.explain import blended, by_popularity, nearest_watched
 from ranking.features import features_of
 
@@ -17,9 +17,11 @@ def explained(
     ranked: Sequence[Ranked], found: Gathered, state: UserState | None, moment: Moment
 ) -> Explanations:
     """Of entries that were ranked among the candidates `found`."""
-    features = features_of(found.columns, found.vectors, found.asker)
-    weights = choose_weights(
-        moment.config, moment.model_weights, personal=found.asker.vector is not None
+    features, weights = in_force(
+        features_of(found.columns, found.vectors, found.asker),
+        moment.config,
+        moment.model_weights,
+        personal=found.asker.vector is not None,
     )
     place = {entry.video_id: at for at, entry in enumerate(found.candidates)}
     because = nearest(ranked, state, moment)

@@ -201,13 +201,14 @@ class RankingConfig(msgspec.Struct, frozen=True, kw_only=True):
     `weights` overrides `preset`; preset `model` takes the live model's own weights, `seed` the
     popularity-first ones. `diversity` 0..1 is the share of MMR given to being different;
     `creator_cap` bounds videos of one creator in the first 10; `candidates` is how many each
-    search asks for.
+    search asks for; `popularity_damping` 0..1 is how much less popular videos are liked for it.
     """
 
     version: int = 1
     preset: Literal["model", "seed"] = "model"
     weights: Weights | None = None
-    diversity: float = 0.1
+    popularity_damping: float = 0.0
+    diversity: float = 0.375
     creator_cap: int = 3
     candidates: int = 300
     soft_age_seconds: int = 600

@@ -1,5 +1,9 @@
 """One score from the features: a weighted sum."""
 
+from dataclasses import replace
+
+from msgspec import structs
+
 from core.types import RankingConfig, Weights
 from ranking.features import Feature, Features
 
@@ -19,6 +23,24 @@ def choose_weights(
     if config.preset == "seed" or model_weights is None or not personal:
         return SEED
     return model_weights
+
+
+def in_force(
+    features: Features, config: RankingConfig, model_weights: Weights | None, *, personal: bool
+) -> tuple[Features, Weights]:
+    """What is blended by which weights, once popular videos are damped.
+
+    With `config.popularity_damping` at d, similarity counts as
+    `similarity * (1 - d * popularity)` and the weight of popularity is `1 - d` of itself. Both
+    take from a video's score in proportion to d and to how popular it is, and never add to one.
+    """
+    weights = choose_weights(config, model_weights, personal=personal)
+    damping = config.popularity_damping
+    if damping == 0:
+        return features, weights
+    damped = features.similarity * (1.0 - damping * features.popularity)
+    less = structs.replace(weights, popularity=weights.popularity * (1.0 - damping))
+    return replace(features, similarity=damped), less
 
 
 def blend(features: Features, weights: Weights) -> Feature:

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.types import Candidate, Ranked, RankingConfig, VideoColumns, Weights
-from ranking.blend import blend, choose_weights
+from ranking.blend import blend, in_force
 from ranking.diversity import select
 from ranking.features import Asker, Feature, features_of
 
@@ -34,8 +34,8 @@ def rank(
         model_weights: the live version's own weights, None before there is one.
         limit: length of the list.
     """
-    weights = choose_weights(config, model_weights, personal=asker.vector is not None)
-    scores = blend(features_of(columns, vectors, asker), weights)
+    known = features_of(columns, vectors, asker)
+    scores = blend(*in_force(known, config, model_weights, personal=asker.vector is not None))
     chosen = arrange(scores, columns.hashes, columns.creator, vectors, config=config, limit=limit)
     return [
         Ranked(candidates[at].video_id, candidates[at].source, float(scores[at]))

@@ -20,7 +20,7 @@ _BODY: dict[str, Any] = {
         "recency": 0.1,
         "exploration": 0.05,
     },
-    "diversity": 0.1,
+    "diversity": 0.375,
     "creator_cap": 3,
     "candidates": 300,
     "soft_age_seconds": 600,

@@ -1,3 +1,5 @@
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -31,30 +33,47 @@ def order(
     return [int(index) for index in chosen]
 
 
-def test_a_twin_waits_for_something_different() -> None:
-    scores, vectors = [1.0, 0.9, 0.5, 0.0], [EAST, EAST, NORTH, NORTH]
-    # Second place at diversity 0.5: the twin 0.45 - 0.5, north 0.25 - 0, its twin 0 - 0.
-    # Third: east's twin 0.45 - 0.5, north's 0 - 0.5.
-    assert order(scores, vectors, diversity=0.5) == [0, 2, 1, 3]
+def falling(count: int, best: float = 1.0) -> list[float]:
+    return [best - 0.01 * place for place in range(count)]
+
+
+def test_twins_wait_for_what_is_different_and_ten_stand_by_their_scores() -> None:
+    # Twelve twins, then one of another direction, and the worst.
+    scores, vectors = [*falling(12), 0.7, 0.0], [*[EAST] * 12, NORTH, NORTH]
+    # From the second place on: a twin has at most 0.5 * exp(2 * -0.01) - 0.5, less than 0; north
+    # 0.5 * exp(2 * -0.3) = 0.27 with nothing like it chosen before.
+    first = order(scores, vectors, diversity=0.5, limit=10)
+    assert 12 in first
+    assert first == sorted(first)  # of the ten, the best first
+    assert order(scores, vectors, diversity=0.5)[:10] == first
+    assert order(scores, vectors, diversity=0.0, limit=10) == list(range(10))
 
 
 def test_without_diversity_the_score_alone_counts() -> None:
-    assert order([1.0, 0.9, 0.5], [EAST, EAST, NORTH]) == [0, 1, 2]
+    assert order(falling(25), [EAST] * 25) == list(range(25))
+
+
+def test_the_mean_likeness_to_those_chosen_before_counts() -> None:
+    # After nine of ten are chosen, seven east and two north, one more north is less like them than
+    # one more east: 2/9 against 7/9.
+    scores = [*falling(7), *falling(2, 0.92), 0.9, 0.9]
+    vectors = [*[EAST] * 7, NORTH, NORTH, EAST, NORTH]
+    assert 10 in order(scores, vectors, diversity=0.5, limit=10)
+    assert 10 not in order(scores, vectors, diversity=0.0, limit=10)
 
 
 def test_a_video_without_a_vector_is_like_nothing() -> None:
-    assert order([1.0, 0.9, 0.5], [EAST, EAST, NOWHERE], diversity=0.5) == [0, 2, 1]
-    assert order([1.0, 0.9, 0.5], [[], [], []], diversity=0.5) == [0, 1, 2]
+    assert 12 in order([*falling(12), 0.5], [*[EAST] * 12, NOWHERE], diversity=0.5, limit=10)
+    assert order(falling(12), [[] for _ in range(12)], diversity=0.5) == list(range(12))
 
 
 def test_pointing_away_is_no_better_than_being_different() -> None:
     away = [-1.0, 0.0]
-    assert order([1.0, 0.9, 0.8], [EAST, NORTH, away], diversity=0.5) == [0, 1, 2]
-
-
-def test_likeness_counts_to_any_of_those_placed() -> None:
-    scores, vectors = [1.0, 0.9, 0.8, 0.5, 0.0], [EAST, NORTH, EAST, NOWHERE, NOWHERE]
-    assert order(scores, vectors, diversity=0.5) == [0, 1, 3, 4, 2]
+    # Equals but for the sign of their cosine: the one with the higher score is taken.
+    scores, vectors = [*falling(11), 0.8, 0.79], [*[EAST] * 11, NORTH, away]
+    chosen = order(scores, vectors, diversity=0.9, limit=10)
+    assert 11 in chosen
+    assert order(scores[:12], vectors[:12], diversity=0.9, limit=10) == [*range(9), 11]
 
 
 def test_the_first_ten_hold_no_more_of_a_creator_than_the_cap() -> None:
@@ -83,9 +102,11 @@ def test_the_cap_does_not_spoil_the_callers_arrays() -> None:
 
 def test_only_the_direction_of_a_vector_counts() -> None:
     long, short = [9.0, 0.0], [0.1, 0.0]
-    scores = [1.0, 0.9, 0.5]
-    assert order(scores, [long, short, NORTH], diversity=0.5) == [0, 2, 1]
-    assert order(scores, [short, long, NORTH], diversity=0.5) == [0, 2, 1]
+    scores = [*falling(12), 0.5]
+    mixed = [*[long, short] * 6, NORTH]
+    assert order(scores, mixed, diversity=0.5) == order(
+        scores, [*[EAST] * 12, NORTH], diversity=0.5
+    )
 
 
 def test_nothing_to_select_from() -> None:
@@ -129,7 +150,7 @@ def test_a_list_is_full_without_repeats_and_keeps_the_cap_where_it_can(
     limit=st.integers(0, 30),
     seed=st.integers(0, 99),
 )
-def test_each_place_goes_to_the_best_of_all_that_may_have_it(
+def test_each_goes_to_the_best_of_all_that_may_have_a_place(
     creators: list[int], diversity: float, cap: int, limit: int, seed: int
 ) -> None:
     rng = np.random.default_rng(seed)
@@ -151,23 +172,30 @@ def _one_by_one(
     cap: int,
     limit: int,
 ) -> list[int]:
-    """The definition, candidate by candidate."""
+    """The definition, candidate by candidate: whole tens, sorted, then cut."""
     if not creators or limit == 0:
         return []
     span = float(scores[0] - scores[-1])
-    relevance = (scores - scores[-1]) / span if span > 0 else np.zeros(len(scores))
+    scaled = (scores - scores[-1]) / span if span > 0 else np.zeros(len(scores))
+    relevance = np.exp(2 * (scaled - 1))
     directions = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
     placed: list[int] = []
-    while len(placed) < min(limit, len(creators)):
+    within = 0
+    while len(placed) < min(-(-limit // 10) * 10, len(creators)):
         left = [at for at in range(len(creators)) if at not in placed]
         taken = [creators[at] for at in placed]
         allowed = [at for at in left if creators[at] < 0 or taken.count(creators[at]) < cap]
-        if len(placed) >= 10 or not allowed:
+        if len(placed) < 10 and allowed:
+            within += 1
+        else:
             allowed = left
 
         def marginal(at: int) -> float:
-            like = max([float(directions[at] @ directions[to]) for to in placed] + [0.0])
+            likes = [max(float(directions[at] @ directions[to]), 0.0) for to in placed]
+            like = sum(likes) / max(len(likes), 1)
             return float((1 - diversity) * relevance[at] - diversity * like)
 
         placed.append(max(allowed, key=marginal))
-    return placed
+    starts = [0, within, *range(10, len(placed), 10), len(placed)]
+    tens = [sorted(placed[start:end]) for start, end in pairwise(starts)]
+    return [at for ten in tens for at in ten][:limit]

@@ -38,7 +38,7 @@ async def test_a_version_with_weights_shows_no_preset(
     assert first.json() == {
         "version": 1,
         "preset": "model",
-        "diversity": 0.1,
+        "diversity": 0.375,
         "creator_cap": 3,
         "candidates": 300,
         "soft_age_seconds": 600,
@@ -50,6 +50,17 @@ async def test_a_version_with_weights_shows_no_preset(
     config: RankingConfig = await world.config_store.current()
     assert config.weights == Weights(0.5, 0.2, 0.2, 0.1, 0)
     assert get(client, "/recs/config/versions").json() == {"versions": [made.json(), first.json()]}
+
+
+async def test_popularity_is_damped_when_a_version_says_so(
+    world: World, client: TestClient[Litestar]
+) -> None:
+    made = put(client, {"preset": "model", "popularity_damping": 0.5})
+    assert made.json()["popularity_damping"] == get(client).json()["popularity_damping"] == 0.5
+    config: RankingConfig = await world.config_store.current()
+    assert config.popularity_damping == 0.5
+    back = put(client, {**made.json(), "popularity_damping": 0}, made.headers["etag"])
+    assert "popularity_damping" not in back.json()  # as if nobody had ever set it
 
 
 def test_what_was_read_can_be_put_back(client: TestClient[Litestar]) -> None:
@@ -94,6 +105,7 @@ def test_a_stale_version_is_a_conflict(client: TestClient[Litestar]) -> None:
         ({"weights": {**WEIGHTS, "luck": 1}}, "luck"),
         ({"preset": "seed", "version": 2}, "version"),
         ({"preset": "seed", "diversity": 1.1}, "diversity"),
+        ({"preset": "seed", "popularity_damping": -0.1}, "popularity_damping"),
         ({"preset": "seed", "creator_cap": 0}, "creator_cap"),
         ({"preset": "seed", "creator_cap": 11}, "creator_cap"),
         ({"preset": "seed", "candidates": 99}, "candidates"),
