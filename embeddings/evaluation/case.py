@@ -88,10 +88,6 @@ class Case:
         """The case of some of its users, bool (m,)."""
         return self.asking(judged[self.owners()])
 
-    def split(self) -> Split:
-        """The same as a split: of several relevant videos of a user the first."""
-        return Split(self.train, self.users, self.relevant[self.offsets[:-1]], self.cut)
-
 
 def _of(candidates: Candidates, judged: NDArray[np.int64]) -> Candidates:
     owners, places = entries_of(candidates.offsets, judged)
