@@ -54,8 +54,7 @@ def in_step(owners: NDArray[np.int32]) -> NDArray[np.float64]:
     ends = np.repeat(np.cumsum(counts), counts)
     left = np.empty(len(owners), dtype=np.int64)
     left[order] = ends - 1 - np.arange(len(owners))
-    found: NDArray[np.float64] = LAST_DAY - STEP_DAYS * left
-    return found
+    return LAST_DAY - left * STEP_DAYS
 
 
 def _are_numbers(array: pa.StringArray) -> bool:

@@ -3,6 +3,7 @@
 from base64 import b64encode
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from io import BytesIO
 
 from matplotlib.axes import Axes
@@ -39,21 +40,19 @@ class Plot:
 
 def plots_of(results: Sequence[Result]) -> Iterator[Plot]:
     """The plots of some models on one case, those of which there is something to show."""
-    yield _plot(
-        "Metrics", "95 % bootstrap intervals over users.", lambda axes: _bars(axes, results)
-    )
-    curves = {one.model: one for one in results if one.curve}
+    sure = "95 % bootstrap intervals over users."
+    yield _plot("Metrics", sure, partial(_bars, results=results))
+    curves = [one for one in results if one.curve]
     if curves:
         yield _plot(
             "Quality against time of training",
             "nDCG@10 on watches that the training holds out for itself.",
-            lambda axes: _curves(axes, curves),
+            partial(_curves, results=curves),
         )
     for kind, words in WORDS.items():
         if all(one.segments.get(kind) for one in results):
-            parts = {one.model: one.segments[kind] for one in results}
-            yield _plot(f"By {words}", "", lambda axes, parts=parts: _segments(axes, parts))
-    yield _plot("Lists beside being right", "", lambda axes: _beyond(axes, results))
+            yield _plot(f"By {words}", "", partial(_segments, results=results, kind=kind))
+    yield _plot("Lists beside being right", "", partial(_beyond, results=results))
 
 
 def _plot(title: str, note: str, draw: Callable[[Axes], None]) -> Plot:
@@ -86,23 +85,24 @@ def _bars(axes: Axes, results: Sequence[Result]) -> None:
     axes.legend()
 
 
-def _curves(axes: Axes, curves: Mapping[str, Result]) -> None:
-    for label, result in curves.items():
-        points = [point for point in result.curve if point.ndcg is not None]
+def _curves(axes: Axes, results: Sequence[Result]) -> None:
+    for one in results:
+        points = [(at.seconds / 60, at.ndcg) for at in one.curve if at.ndcg is not None]
         axes.plot(
-            [point.seconds / 60 for point in points],
-            [point.ndcg for point in points],
+            [minutes for minutes, _ in points],
+            [ndcg for _, ndcg in points],
             marker=".",
-            label=label,
+            label=one.model,
         )
     axes.set_xlabel("minutes")
     axes.set_ylabel("nDCG@10")
     axes.legend()
 
 
-def _segments(axes: Axes, parts: Mapping[str, Sequence[Segment]]) -> None:
-    width = 0.8 / len(parts)
-    for at, (label, segments) in enumerate(parts.items()):
+def _segments(axes: Axes, results: Sequence[Result], kind: str) -> None:
+    width = 0.8 / len(results)
+    for at, one in enumerate(results):
+        segments = one.segments[kind]
         found = [segment.metrics["recall@20"] for segment in segments]
         ends = [segment.intervals["recall@20"] for segment in segments]
         reach = [
@@ -110,8 +110,8 @@ def _segments(axes: Axes, parts: Mapping[str, Sequence[Segment]]) -> None:
             [high - value for value, (_, high) in zip(found, ends, strict=True)],
         ]
         places = [place + at * width for place in range(len(segments))]
-        axes.bar(places, found, width, yerr=reach, label=label, capsize=2)
-    first = next(iter(parts.values()))
+        axes.bar(places, found, width, yerr=reach, label=one.model, capsize=2)
+    first = results[0].segments[kind]
     labels = [f"{_span(one)}\n({one.count:,})" for one in first]
     axes.set_xticks([place + 0.4 - width / 2 for place in range(len(first))], labels)
     axes.set_ylabel("recall@20")
