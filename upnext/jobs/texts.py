@@ -1,6 +1,5 @@
 """Text vectors of a catalogue, whoever asks for them."""
 
-import os
 from collections.abc import Callable
 
 from embeddings.content_store import ContentStore
@@ -23,6 +22,8 @@ def encoded(
 
 def _encoder() -> TextEncoder:
     # torch takes seconds and memory: only when a text is new.
+    import joblib  # noqa: PLC0415
+
     from embeddings.text_encoder import MiniLM  # noqa: PLC0415
 
-    return MiniLM(threads=os.cpu_count() or 1)
+    return MiniLM(threads=joblib.cpu_count())

@@ -1,6 +1,5 @@
 """The recipe of `als`."""
 
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -57,11 +56,12 @@ class Als:
         """See `Recipe.fit`; on a GPU when there is one."""
         on_progress(0.0, "starting")
         # torch takes seconds and memory: only for the types that need it.
+        import joblib  # noqa: PLC0415
         import torch  # noqa: PLC0415
 
         from embeddings.als.model import fit  # noqa: PLC0415
 
-        torch.set_num_threads(os.cpu_count() or 1)
+        torch.set_num_threads(joblib.cpu_count())
         ids = self.material.ids
         model = fit(
             histories,
