@@ -136,7 +136,7 @@ def _fit(data: Data, split: Split, seed: int, config: AlsConfig) -> AlsModel:
 def _content(data: Data, split: Split) -> Gains:
     config = ContentConfig()
     items = fit_map(data.content, config.dimensions)(data.content)
-    return gains(split, encoded(split, items, DecayedMean(config.half_life)))
+    return gains(split, encoded(split, items, DecayedMean(config.half_life, config.lasting)))
 
 
 def _some(split: Split, most: int) -> Split:

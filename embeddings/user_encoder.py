@@ -30,7 +30,10 @@ class UserEncoder(Protocol):
 
 
 class DecayedMean(msgspec.Struct, frozen=True, tag="decayed_mean"):
-    """The normalised mean of the watched videos' vectors, the r-th newest weighing `2^(-r / h)`.
+    """The normalised mean of the watched videos' vectors, newer ones weighing more.
+
+    The r-th newest keeps `lasting + (1 - lasting) * 2^(-r / h)` of its weight: the last few say
+    what comes next, all together what there is a taste for when that is something new.
 
     Videos that the version does not know take no place in the order, here as in training.
     `half_life` h counts watches, not days: it measured better, and a user who comes back after
@@ -38,6 +41,8 @@ class DecayedMean(msgspec.Struct, frozen=True, tag="decayed_mean"):
     """
 
     half_life: float
+    lasting: float = 0.0
+    """What a watch keeps however old it is, 0 to 1."""
 
     def encode(
         self, vectors: NDArray[np.float32], weights: NDArray[np.float32]
@@ -50,7 +55,8 @@ class DecayedMean(msgspec.Struct, frozen=True, tag="decayed_mean"):
     def decay(self, count: int) -> NDArray[np.float32]:
         """What each of `count` watches keeps of its weight, newest first, float32 (count,)."""
         ages = np.arange(count, dtype=np.float32)
-        kept: NDArray[np.float32] = np.exp2(-ages / np.float32(self.half_life))
+        decayed = np.exp2(-ages / np.float32(self.half_life))
+        kept: NDArray[np.float32] = self.lasting + np.float32(1 - self.lasting) * decayed
         return kept
 
 

@@ -16,7 +16,8 @@ class VectorScorer:
 
     `items` float32 (n, d) · `encoder` of the same model · `recent`, how many of a user's newest
     watches count · `watches` (n,), how many users had watched each video: the score for users whom
-    the encoder gives no vector, since the service shows them what is popular.
+    the encoder gives no vector, since the service shows them what is popular. Of equally watched
+    videos, new ones above all, those come first that are nearest to what everybody watches.
     """
 
     items: NDArray[np.float32]
@@ -29,7 +30,7 @@ class VectorScorer:
         vectors, has = user_vectors(histories, self.items, self.encoder, self.recent, users)
         if len(has) == len(users):
             return vectors @ self.items.T
-        table = for_everybody(self.watches, len(users))
+        table = for_everybody(self.watches + _liked(self.items, self.watches), len(users))
         table[has] = vectors @ self.items.T
         return table
 
@@ -88,6 +89,19 @@ class NewestScorer:
         return for_everybody(places, len(users))
 
 
-def for_everybody(scores: NDArray[np.integer], users: int) -> NDArray[np.float32]:
+def _liked(items: NDArray[np.float32], watches: NDArray[np.int32]) -> NDArray[np.float64]:
+    """How near each of `items` is to all that was watched, from 0 to a half, float64 (n,)."""
+    near = (items @ (watches @ items)).astype(np.float64)
+    lowest, highest = (near.min(), near.max()) if len(near) else (0.0, 0.0)
+    if highest <= lowest:
+        return np.zeros(len(near))
+    # Rounded, so that videos with the same vector tie however the product was added up.
+    shares: NDArray[np.float64] = np.round((near - lowest) / (highest - lowest), 6) / 2
+    return shares
+
+
+def for_everybody(
+    scores: NDArray[np.integer] | NDArray[np.floating], users: int
+) -> NDArray[np.float32]:
     """The same scores, (n,), for so many users, float32 (users, n)."""
     return np.tile(scores.astype(np.float32), (users, 1))

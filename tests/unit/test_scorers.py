@@ -52,6 +52,16 @@ class TestContentVectors(LearnsTaste):
         return VectorScorer(items, DecayedMean(3.0), 200, watches)
 
 
+def test_a_stranger_gets_new_videos_by_how_near_they_are_to_what_everybody_watches() -> None:
+    histories = log_of([0, 1], [0], [], videos=4).histories()
+    items = np.array([[1, 0], [0, 1], [0, 1], [0.9, 0.1]], dtype=np.float32)
+    scorer = VectorScorer(items, DecayedMean(3.0), 200, histories.watches(4))
+    [scores] = scorer.scores(histories, np.array([2]))
+    assert np.argsort(-scores).tolist() == [0, 1, 3, 2]
+    alike = VectorScorer(np.ones_like(items), DecayedMean(3.0), 200, histories.watches(4))
+    assert alike.scores(histories, np.array([2])).tolist() == [[2, 1, 0, 0]]
+
+
 def test_item_knn_is_the_shrunk_cosine_of_who_watched() -> None:
     # 0 and 1 share two of 3 and 2 users; 2 was watched by one user of 0.
     histories = log_of([0, 1], [0, 1], [0, 2], videos=4).histories()

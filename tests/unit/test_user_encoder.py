@@ -33,6 +33,13 @@ def test_each_watch_weighs_half_of_the_next_newer_one() -> None:
         assert float(vector @ rows[id_]) == pytest.approx(expected / 21**0.5, rel=1e-6)
 
 
+def test_what_lasts_of_a_watch_does_not_fade() -> None:
+    decay = DecayedMean(half_life=1.0, lasting=0.1).decay(60)
+    assert decay[:2] == pytest.approx([1.0, 0.1 + 0.9 / 2])
+    assert decay[-1] == pytest.approx(0.1)
+    assert decay.dtype == np.float32
+
+
 def test_what_a_watch_says_counts_by_its_weight() -> None:
     vector = user_vector(ENCODER, watched((X, 0.25), (Y, 1.0)), ITEMS)
     assert vector is not None

@@ -63,7 +63,7 @@ class Content:
             content=texts,
             watches=histories.watches(len(ids)),
             content_map=content_map,
-            encoder=DecayedMean(self.config.half_life),
+            encoder=DecayedMean(self.config.half_life, self.config.lasting),
             weights=self.config.weights,
             metrics={},
         )
