@@ -11,6 +11,7 @@ CUTS = (1, 5, 10, 20, 50)
 MEASURES = ("hr", "recall", "ndcg", "mrr")
 NAMES = tuple(f"{measure}@{cut}" for measure in MEASURES for cut in CUTS)
 """The columns of `gains_of`."""
+USERS_AT_ONCE = 50_000
 DISCOUNTS = 1 / np.log2(np.arange(TOP) + 2)
 """What a video at each place is worth to DCG, float64 (TOP,)."""
 IDEAL = np.concatenate([[0.0], np.cumsum(DISCOUNTS)])
@@ -33,14 +34,24 @@ def gains_of(case: Case, ranked: Ranked) -> NDArray[np.float64]:
     Najork, *Computing Information Retrieval Performance Measures Efficiently in the Presence of
     Tied Scores*, ECIR 2008); the first relevant video is always among those of the best score.
     """
-    users, owners = len(case.users), case.owners()
-    relevant = np.maximum(np.diff(case.offsets), 1)
+    made = np.zeros((len(case.users), len(NAMES)))
+    for start in range(0, len(made), USERS_AT_ONCE):
+        offsets = case.offsets[start : start + USERS_AT_ONCE + 1]
+        own = slice(offsets[0], offsets[-1])
+        part = Ranked(ranked.above[own], ranked.ties[own], ranked.shown[:0])
+        made[start : start + USERS_AT_ONCE] = _gains(np.diff(offsets), part)
+    return made
+
+
+def _gains(counts: NDArray[np.int64], ranked: Ranked) -> NDArray[np.float64]:
+    """See `gains_of`, of users with so many relevant videos, int64 (b,), and their ranks."""
+    users, owners = len(counts), np.repeat(np.arange(len(counts)), counts)
     found, worth = found_of(ranked), worth_of(ranked)
-    first = _first(case, ranked)
+    first = _first(owners, users, ranked)
     columns = [_hit(first, cut) for cut in CUTS]
-    columns += [np.bincount(owners, found[:, at], users) / relevant for at in range(len(CUTS))]
+    columns += [np.bincount(owners, found[:, at], users) / counts for at in range(len(CUTS))]
     columns += [
-        np.bincount(owners, worth[:, at], users) / IDEAL[np.minimum(relevant, cut)]
+        np.bincount(owners, worth[:, at], users) / IDEAL[np.minimum(counts, cut)]
         for at, cut in enumerate(CUTS)
     ]
     return np.column_stack([*columns, *_reciprocal(first).T])
@@ -65,14 +76,13 @@ def _within(ranked: Ranked, cut: int) -> NDArray[np.int64]:
     return np.clip(cut - ranked.above, 0, ranked.ties)
 
 
-def _first(case: Case, ranked: Ranked) -> NDArray[np.float64]:
-    """The chance that the first relevant video of each user has rank 1 .. TOP, (m, TOP).
+def _first(owners: NDArray[np.int64], users: int, ranked: Ranked) -> NDArray[np.float64]:
+    """The chance that the first relevant video of each user has rank 1 .. TOP, (users, TOP).
 
     The best score of any relevant one is shared by t videos from a place s on, r of them relevant.
     In a random order the chance that none of the r is among the first j is the product over
     i < j of (t - r - i) / (t - i), and then the next one is relevant with chance r / (t - j).
     """
-    users, owners = len(case.users), case.owners()
     above = np.full(users, TOP)
     np.minimum.at(above, owners, ranked.above)
     best = ranked.above == above[owners]

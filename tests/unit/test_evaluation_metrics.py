@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from embeddings.evaluation.case import Case
-from embeddings.evaluation.metrics import CUTS, MEASURES, NAMES, gains_of
+from embeddings.evaluation.metrics import CUTS, MEASURES, NAMES, USERS_AT_ONCE, gains_of
 from embeddings.evaluation.ranking import NOBODY, TOP, rank
 from embeddings.evaluation.scorers import RandomScorer
 from tests.evaluations import TableScorer, case_of, of_order, slowly
@@ -163,3 +163,17 @@ def test_without_ties_metrics_are_those_of_the_sorted_list(seed: int, videos: in
             slow = of_order(order, set(own), cut)
             for measure in MEASURES:
                 assert found[f"{measure}@{cut}"] == pytest.approx(slow[measure], abs=1e-9)
+
+
+def test_users_are_judged_some_at_a_time() -> None:
+    users = USERS_AT_ONCE + 10
+    asked = np.arange(users) % 3
+    case = Case(
+        train=case_of([[]], [[0]], videos=3).train,
+        videos=3,
+        users=np.zeros(users, dtype=np.int64),
+        offsets=np.arange(users + 1),
+        relevant=asked.astype(np.int32),
+    )
+    ranked = rank(TableScorer(np.array([[3, 2, 1]], dtype=np.float32)), case, seed=1)
+    assert gains_of(case, ranked)[:, NAMES.index("mrr@5")] == pytest.approx(1 / (asked + 1))
