@@ -8,6 +8,8 @@ from core.types import RankingConfig, Weights
 from ranking.features import Feature, Features
 
 SEED = Weights(similarity=0.0, popularity=0.40, genre=0.35, recency=0.15, exploration=0.10)
+SIMILARITY = Weights(similarity=1.0, popularity=0.0, genre=0.0, recency=0.0, exploration=0.0)
+"""The model's own order."""
 
 
 def choose_weights(

@@ -1,8 +1,9 @@
 """Weights of the blend for a model, fitted to watches that it has not seen."""
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +14,7 @@ from embeddings.evaluate import TOP, evaluate
 from embeddings.items import ItemVectors
 from embeddings.split import Split
 from embeddings.version import Fitted
-from ranking.blend import blend
+from ranking.blend import SIMILARITY, blend
 from ranking.features import Features, features_of
 from ranking.fit import Example, fit
 from ranking.rank import arrange
@@ -23,6 +24,11 @@ from upnext.jobs.replay import replay
 
 MOST_USERS = 2_000
 MISSING = -1
+CLEARLY = 1.65  # standard errors: of equal lists one in twenty looks as much better by chance
+PLAIN = RankingConfig(diversity=0.0)
+
+Option = Literal["similarity", "default", "fitted"]
+OPTIONS: tuple[Option, ...] = ("similarity", "default", "fitted")
 
 
 def fit_weights(
@@ -40,23 +46,25 @@ def fit_weights(
     Each of at most `most_users` held-out watches is met as the service would meet it just before:
     candidates from the same sources, popularity as it was, nothing of what came later but what is
     in the model. The users are halved, weights fitted to each half and judged by the lists of the
-    other; when `default` makes better lists there, it stays. Blocking.
+    other. Similarity alone, which is the model's own order, stays unless these weights or `default`
+    are clearly better: so lists are not worse than retrieval alone. Blocking.
 
     Args:
         facts: the catalogue without popularity counters.
         split: the held-out watches; its rows are rows of `fitted.items`.
         fitted: a model of `split.train` alone.
-        default: the model's weights where too little is known, or nothing better found.
+        default: weights to try beside, and what is given back when there is nobody to judge.
         recent: how many recent watches count, as `UPNEXT_STATE_RECENT`.
         seed: draws and halves the users.
         most_users: judged at most.
 
     Returns:
-        The weights and, as means over the judged users that have a vector, `ndcg@10:list` and
-        `recall@10:list` of the lists as served, by weights that were not fitted to the same user,
-        `ndcg@10:default` of those by `default`, `ndcg@10:retrieval` of the model's own order of
-        all videos, `recall:candidates`, the share of watches that were among the candidates.
-        No metrics when there is nobody to judge.
+        The weights and, as means over the judged users that have a vector, `ndcg@10:similarity`,
+        `ndcg@10:default` and `ndcg@10:fitted` of lists by each, without diversity and by weights
+        that were not fitted to the same user, `ndcg@10:list` and `recall@10:list` of the lists as
+        served by those that were chosen, `ndcg@10:retrieval` of the model's own order of all
+        videos, `recall:candidates`, the share of watches that were among the candidates. No metrics
+        when there is nobody to judge.
     """
     draw = np.random.default_rng(seed)
     judged = _drawn(split, draw, most_users)
@@ -64,26 +72,37 @@ def fit_weights(
     cases = asyncio.run(_meet(past, split, judged, fitted))
     if not cases:
         return default, {}
-    halved = draw.permutation(len(cases)) % 2
-    found, kept = _judge(cases, halved, default, fitted.items)
-    # Too few to fit halves to give equal lists: then nothing speaks for weights fitted to all.
-    stays = np.array_equal(kept, found) or clearly_better(kept[:, 0], found[:, 0])
-    lists = kept if stays else found
+    halves = _Halves(cases, draw.permutation(len(cases)) % 2, default)
+    plain = {name: halves.gains(name, PLAIN, fitted.items) for name in OPTIONS}
+    chosen = choose({name: gains[:, 0] for name, gains in plain.items()})
+    served = halves.gains(chosen, RankingConfig(), fitted.items)
     mine = replace(split, users=split.users[judged], targets=split.targets[judged])
     alone = evaluate(mine, fitted.items.vectors, fitted.encoder, recent)
-    return default if stays else fit(_examples(cases), default), {
-        "ndcg@10:list": float(lists[:, 0].mean()),
-        "recall@10:list": float(lists[:, 1].mean()),
-        "ndcg@10:default": float(kept[:, 0].mean()),
+    return halves.weights(chosen), {
+        **{f"ndcg@10:{name}": float(gains[:, 0].mean()) for name, gains in plain.items()},
+        "ndcg@10:list": float(served[:, 0].mean()),
+        "recall@10:list": float(served[:, 1].mean()),
         "ndcg@10:retrieval": alone["ndcg@10"],
         "recall:candidates": float(np.mean([case.watched != MISSING for case in cases])),
     }
 
 
+def choose(gains: Mapping[Option, NDArray[np.float64]]) -> Option:
+    """Whose lists gain most of those that are clearly better than similarity alone, else that.
+
+    Args:
+        gains: of the same users, (n,), by each option.
+    """
+    alone = gains["similarity"]
+    better: list[Option] = [name for name in OPTIONS if clearly_better(gains[name], alone)]
+    return max(better, key=lambda name: gains[name].mean(), default="similarity")
+
+
 def clearly_better(gains: NDArray[np.float64], others: NDArray[np.float64]) -> bool:
     """Whether gains of the same users, (n,), are higher by more than the error of the mean."""
     difference = gains - others
-    return bool(difference.mean() > difference.std() / np.sqrt(len(difference)))
+    error = difference.std() / np.sqrt(len(difference))
+    return bool(difference.mean() > CLEARLY * error)
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,31 +144,50 @@ def _examples(cases: Iterable[_Case]) -> list[Example]:
     return [Example(case.features, case.watched) for case in cases if case.watched != MISSING]
 
 
-def _judge(
-    cases: Sequence[_Case], halved: NDArray[np.int64], default: Weights, items: ItemVectors
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Gains of each case's list by weights fitted to the other half, and by `default`; (n, 2)."""
-    of_half = [
-        fit(_examples(case for case, at in zip(cases, halved, strict=True) if at != half), default)
-        for half in (0, 1)
-    ]
-    found, kept = np.zeros((2, len(cases), 2))
-    for at, case in enumerate(cases):
-        if case.watched != MISSING:
-            vectors, _ = items.at(case.hashes)
-            found[at] = _gains(case, of_half[halved[at]], vectors)
-            kept[at] = _gains(case, default, vectors)
-    return found, kept
+class _Halves:
+    """Cases in two halves, and what each option makes of a case that it was not fitted to."""
+
+    def __init__(self, cases: Sequence[_Case], halved: NDArray[np.int64], default: Weights) -> None:
+        self._cases = cases
+        self._halved = halved
+        self._default = default
+        self._of_half = [
+            fit(
+                _examples(case for case, at in zip(cases, halved, strict=True) if at != half),
+                default,
+            )
+            for half in (0, 1)
+        ]
+
+    def weights(self, option: Option) -> Weights:
+        """An option's weights; those that are fitted, to all cases."""
+        if option == "fitted":
+            return fit(_examples(self._cases), self._default)
+        return self._default if option == "default" else SIMILARITY
+
+    def gains(
+        self, option: Option, config: RankingConfig, items: ItemVectors
+    ) -> NDArray[np.float64]:
+        """NDCG and recall of the first 10 of each case's list, float64 (n, 2)."""
+        found = np.zeros((len(self._cases), 2))
+        fixed = None if option == "fitted" else self.weights(option)
+        for at, case in enumerate(self._cases):
+            if case.watched != MISSING:
+                weights = fixed or self._of_half[self._halved[at]]
+                found[at] = _gains(case, weights, items.at(case.hashes)[0], config)
+        return found
 
 
-def _gains(case: _Case, weights: Weights, vectors: NDArray[np.float32]) -> tuple[float, float]:
+def _gains(
+    case: _Case, weights: Weights, vectors: NDArray[np.float32], config: RankingConfig
+) -> tuple[float, float]:
     """NDCG and recall of the first 10 of the case's list, the watched video the relevant one."""
     first = arrange(
         blend(case.features, weights),
         case.hashes,
         case.creators,
         vectors,
-        config=RankingConfig(),
+        config=config,
         limit=TOP,
     )
     at = np.flatnonzero(first == case.watched)
