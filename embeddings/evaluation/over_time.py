@@ -12,7 +12,7 @@ from embeddings.evaluation.metrics import gains_of
 from embeddings.evaluation.ports import Scorer
 from embeddings.evaluation.protocols import Temporal
 from embeddings.evaluation.ranking import NOBODY, Ranked, rank
-from embeddings.evaluation.report import Cold, Judged, Options, Part, evaluate, part_of
+from embeddings.evaluation.report import Cold, Judged, Options, evaluate, part_of
 from embeddings.evaluation.scorers import NewestScorer, RandomScorer
 
 
@@ -43,19 +43,21 @@ def cold(scorer: Scorer, temporal: Temporal, ranked: Ranked, options: Options) -
         return None
     asking = case.asking(of_new)
     alone = replace(asking, among=new)
+    gains = _gains(scorer, alone, options)
     appeared = temporal.appeared if options.appeared is None else options.appeared
     return Cold(
         videos=int(new.sum()),
-        among_new=_part(scorer, alone, options),
-        random=_part(RandomScorer(case.videos), alone, options),
-        newest=_part(NewestScorer(appeared), alone, options),
+        among_new=part_of(alone, gains, options),
+        returning=part_of(alone, gains, options, alone.lengths() > 0),
+        random=part_of(alone, _gains(RandomScorer(case.videos), alone, options), options),
+        newest=part_of(alone, _gains(NewestScorer(appeared), alone, options), options),
         among_all=part_of(asking, gains_of(asking, _of(case, ranked, of_new)), options),
         shown={f"shown@{cut}": _share(ranked.shown[:, :cut], new) for cut in CUTS},
     )
 
 
-def _part(scorer: Scorer, case: Case, options: Options) -> Part:
-    return part_of(case, gains_of(case, rank(scorer, case, seed=options.seed)), options)
+def _gains(scorer: Scorer, case: Case, options: Options) -> NDArray[np.float64]:
+    return gains_of(case, rank(scorer, case, seed=options.seed))
 
 
 def _of(case: Case, ranked: Ranked, asked: NDArray[np.bool_]) -> Ranked:

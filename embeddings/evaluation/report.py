@@ -34,13 +34,15 @@ class Cold(msgspec.Struct, frozen=True, kw_only=True):
     """Videos first watched at or after the cut-off, which a model knows by their texts alone.
 
     Users are those who watched such a video. `among_new` ranks new videos alone: with the model,
-    with all of them tied (`random`) and with the newest first (`newest`). `among_all` ranks every
-    video and asks for the new ones; `shown@k` is the share of new videos in all judged users' lists
-    of k then.
+    with all of them tied (`random`) and with the newest first (`newest`); `returning` is
+    `among_new` of the users with a history before, whose taste a model can know. `among_all` ranks
+    every video and asks for the new ones; `shown@k` is the share of new videos in all judged
+    users' lists of k then.
     """
 
     videos: int
     among_new: Part
+    returning: Part
     random: Part
     newest: Part
     among_all: Part

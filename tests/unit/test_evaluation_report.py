@@ -112,6 +112,7 @@ def test_new_users_and_new_videos_are_reported_apart() -> None:
     assert report.cold is not None
     assert report.cold.videos == 2
     assert report.cold.among_new.users == report.cold.among_new.relevant == 2
+    assert report.cold.returning.users == 1  # user 1
     assert report.cold.random.metrics["recall@1"] == pytest.approx(1 / 2)
     assert report.cold.newest.metrics["recall@1"] == pytest.approx(1 / 2)  # 4 of user 2's
     assert report.cold.newest.metrics["mrr@5"] == pytest.approx((1 + 1 / 2) / 2)
