@@ -7,7 +7,9 @@ from embeddings.sequence.config import SequenceConfig
 
 MANY = 200_000  # watches: fewer bear neither long vectors nor little dropout
 STEPS = 300  # of an epoch
-POSITIONS = 1_024, 8_192
+POSITIONS = 512, 8_192
+PATIENT_STEPS, PATIENCE = 600, (6, 60)
+MOST_STEPS, EPOCHS = 12_000, (100, 600)
 WHOLE = 2_000  # videos
 NEGATIVES = 1_024, 4_096
 
@@ -20,11 +22,15 @@ def defaults(*, interactions: int, videos: int) -> SequenceConfig:
         videos: all of the catalogue.
     """
     many = interactions >= MANY
+    positions = int(np.clip(_power_of_two(interactions // STEPS), *POSITIONS))
+    steps = max(1, interactions // positions)
     return SequenceConfig(
         dimensions=128 if many else 64,
         dropout=0.3 if many else 0.4,
         negatives=None if videos <= WHOLE else int(np.clip(videos // 4, *NEGATIVES)),
-        batch_positions=int(np.clip(_power_of_two(interactions // STEPS), *POSITIONS)),
+        batch_positions=positions,
+        epochs=int(np.clip(MOST_STEPS // steps, *EPOCHS)),
+        patience=int(np.clip(PATIENT_STEPS // steps, *PATIENCE)),
     )
 
 

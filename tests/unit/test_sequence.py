@@ -269,3 +269,5 @@ def test_settings_grow_with_the_data() -> None:
     assert small.negatives is None
     assert (small.dimensions, large.dimensions) == (64, 128)
     assert small.batch_positions < large.batch_positions
+    assert small.patience > large.patience
+    assert small.epochs > large.epochs
