@@ -120,6 +120,7 @@ def _apart(result: Result) -> Iterator[Table]:
         cold = result.cold
         parts = {
             f"{result.model}, among new videos": cold.among_new,
+            f"{result.model}, among new videos, users who return": cold.returning,
             "random, among new videos": cold.random,
             "newest first, among new videos": cold.newest,
             f"{result.model}, among all videos": cold.among_all,
