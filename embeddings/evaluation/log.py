@@ -30,19 +30,6 @@ class Log:
     times: NDArray[np.float64]
     timed: bool = True
 
-    @classmethod
-    def of(cls, histories: Histories, videos: int, *, timed: bool = True) -> Self:
-        """The log of histories, without the repeats that they have lost."""
-        return cls(
-            histories.users,
-            videos,
-            histories.offsets,
-            histories.rows,
-            histories.weights,
-            histories.times,
-            timed,
-        )
-
     def owners(self) -> NDArray[np.int64]:
         """Whose each interaction is, int64 (k,)."""
         return np.repeat(np.arange(len(self.offsets) - 1), np.diff(self.offsets))
