@@ -54,6 +54,7 @@ bench: $(VENV)/.bench  ## Measure the service: starts one, loads it, prints figu
 	@$(BIN)/python -m bench.events_heavy --rows 300000
 	@$(BIN)/python -m bench.beside_training
 	@$(BIN)/python -m bench.memory_of_training
+	@$(BIN)/python -m bench.training_speed
 	@$(BIN)/python -m bench.new_videos
 
 lock: $(VENV)/.dev  ## Renew requirements.lock from pyproject.toml

@@ -51,12 +51,13 @@ class Stages:
 
     def _close(self) -> None:
         now = time.monotonic()
-        self.figures.append(StageFigures(self._stage, now - self._began, _peak()))
+        self.figures.append(StageFigures(self._stage, now - self._began, peak()))
         self._began = now
         Path("/proc/self/clear_refs").write_text(RESET)
 
 
-def _peak() -> int:
+def peak() -> int:
+    """The most bytes that were resident since the process began, or since it was last reset."""
     [line] = [
         line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith(PEAK)
     ]
