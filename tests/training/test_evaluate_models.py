@@ -50,3 +50,26 @@ def test_texts_are_encoded_once_and_make_a_model(log: Path, tmp_path: Path) -> N
     again = evaluate(log, "leave-last-out", *options)
     assert "texts encoded" not in again.stderr
     assert [path.suffix for path in (tmp_path / "cache").rglob("*.*")] == [".parquet"]
+
+
+def test_whole_lists_stand_beside_the_models_own_order(
+    log: Path, tmp_path: Path, milvus_uri: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("UPNEXT_MILVUS_URI", milvus_uri)
+    options = "--model", "als", "--end-to-end", "--report", tmp_path
+    told = evaluated(log, "temporal", *options)
+    made = told["end_to_end"]
+    assert made["users"] == told["users"]
+    assert made["retrieval"]["metrics"] == told["metrics"]
+    assert made["ann"]["recall"]["recall@10"] > 0.9
+    assert any("in whole lists" in line for line in told["verdict"])
+    (page,) = tmp_path.iterdir()
+    assert "als: what users get" in page.read_text()
+
+
+def test_the_training_of_a_sequence_model_is_told_epoch_by_epoch(log: Path, tmp_path: Path) -> None:
+    params = write_rows(tmp_path / "p.toml", "dimensions = 16", "layers = 1", "epochs = 2")
+    told = evaluated(log, "leave-last-out", "--model", "sequence", "--params", params)
+    assert told["params"]["dimensions"] == 16
+    assert [point["epoch"] for point in told["curve"]] == list(range(1, told["epochs"] + 1))
+    assert told["interactions_per_second"] > 0

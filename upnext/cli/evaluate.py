@@ -1,6 +1,6 @@
 """`upnext evaluate`: what models are worth on a log, without a service."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, cast
@@ -12,6 +12,7 @@ from rich.text import Text
 
 from core.errors import SetupError
 from core.settings import load
+from embeddings.evaluation.report import Intervals
 from upnext.cli.console import Meter, console, emit, progress
 from upnext.evaluating.fitting import MODELS, ModelName
 from upnext.evaluating.params import read_params
@@ -132,15 +133,14 @@ def _table(results: Sequence[Result]) -> Group:
     title = f"{first.protocol}: {first.users:,} users, {first.data.videos:,} videos"
     table = Table("", *SHOWN, title=title)
     for result in results:
-        table.add_row(result.model, *_cells(result.metrics, result.intervals))
+        for name, metrics, intervals in _rows(result):
+            table.add_row(name, *_cells(metrics, intervals))
     if first.popular is not None and all(result.model != "popular" for result in results):
         table.add_row("most watched", *_cells(first.popular.metrics, first.popular.intervals))
-    for result in results:
-        if result.against is not None:
-            theirs = result.against.theirs
-            table.add_row("your lists", *_cells(theirs.metrics, theirs.intervals))
-            break
-    lines = [line for result in results for line in result.verdict]
+    if first.against is not None:
+        theirs = first.against.theirs
+        table.add_row("your lists", *_cells(theirs.metrics, theirs.intervals))
+    lines = [line for result in results for line in (*result.verdict, *_apart(result))]
     counts = {reason: count for reason, count in first.left_out.items() if count}
     if counts:
         told = (f"{reason.replace('_', ' ')} {count:,}" for reason, count in counts.items())
@@ -148,7 +148,34 @@ def _table(results: Sequence[Result]) -> Group:
     return Group(table, *(Text(line) for line in lines))
 
 
-def _cells(metrics: dict[str, float], intervals: dict[str, tuple[float, float]]) -> list[str]:
+def _rows(result: Result) -> Iterator[tuple[str, dict[str, float], Intervals]]:
+    yield result.model, result.metrics, result.intervals
+    if result.end_to_end is not None:
+        lists = result.end_to_end.lists
+        yield f"{result.model}, whole lists", lists.metrics, lists.intervals
+
+
+def _apart(result: Result) -> Iterator[str]:
+    """What a temporal evaluation tells of who and what is new."""
+    parts = {name: part for name, part in result.parts.items() if part.users}
+    if parts:
+        told = (
+            f"{part.users:,} {name} users {part.metrics['ndcg@10']:.4f}"
+            for name, part in parts.items()
+        )
+        yield f"{result.model}, nDCG@10 of {', of '.join(told)}."
+    if result.cold is not None:
+        cold = result.cold
+        own, chance, newest = (
+            part.metrics["recall@50"] for part in (cold.among_new, cold.random, cold.newest)
+        )
+        yield (
+            f"{result.model}, recall@50 among the {cold.videos:,} new videos alone {own:.4f}: "
+            f"at random {chance:.4f}, newest first {newest:.4f}."
+        )
+
+
+def _cells(metrics: dict[str, float], intervals: Intervals) -> list[str]:
     return [
         f"{metrics[name]:.4f} ({intervals[name][0]:.4f}-{intervals[name][1]:.4f})" for name in SHOWN
     ]

@@ -75,7 +75,7 @@ class Trained:
     seconds: float
     epochs: int | None = None
     curve: list[CurvePoint] = field(default_factory=list)
-    again: Callable[[Histories], Fitted] | None = None
+    again: Callable[[Histories, OnProgress], Fitted] | None = None
 
 
 def check_libraries(models: Sequence[ModelName], *, texts: bool, page: bool) -> None:
@@ -151,7 +151,7 @@ class Fitting:
             seconds,
             epochs=curve[-1].epoch if curve else epochs,
             curve=curve,
-            again=lambda histories: recipe.fit(histories, on_progress),
+            again=recipe.fit,
         )
 
     def _popular(self, config: PopularConfig) -> Trained:

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 
 import msgspec
 import numpy as np
@@ -145,13 +146,14 @@ class _Judging:
         if not self.task.end_to_end or trained.fitted is None or trained.again is None:
             return None
         ground, recent = self.ground, self.task.recent
-        self.tell(f"making lists with {model}", 0.0, "weights are fitted first")
+        again, doing = trained.again, f"making lists with {model}"
+        self.tell(doing, 0.0, "weights are fitted first")
         videos = ground.videos.by_id if ground.videos is not None else {}
         made = end_to_end(
             facts_of(ground.fitting.material.ids, videos),
             ground.case,
             trained.fitted,
-            trained.again,
+            lambda histories: again(histories, partial(self.tell, doing)),
             options=self.options,
             making=Making(recent=recent),
         )
