@@ -186,7 +186,10 @@ class VideoColumns:
 
 
 class Weights(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Weights of the blend, one for each feature of `ranking.features`."""
+    """Weights of the blend, one for each feature of `ranking.features`.
+
+    Those of a model may have popularity below 0: it makes more of what is popular than users do.
+    """
 
     similarity: float = 0.0
     popularity: float = 0.40

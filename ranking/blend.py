@@ -33,15 +33,17 @@ def in_force(
     """What is blended by which weights, once popular videos are damped.
 
     With `config.popularity_damping` at d, similarity counts as
-    `similarity * (1 - d * popularity)` and the weight of popularity is `1 - d` of itself. Both
-    take from a video's score in proportion to d and to how popular it is, and never add to one.
+    `similarity * (1 - d * popularity)` and the weight of popularity, where it is above 0, is
+    `1 - d` of itself. Both take from a video's score in proportion to d and to how popular it is,
+    and never add to one.
     """
     weights = choose_weights(config, model_weights, personal=personal)
     damping = config.popularity_damping
     if damping == 0:
         return features, weights
     damped = features.similarity * (1.0 - damping * features.popularity)
-    less = structs.replace(weights, popularity=weights.popularity * (1.0 - damping))
+    own = weights.popularity
+    less = structs.replace(weights, popularity=own - damping * max(own, 0.0))
     return replace(features, similarity=damped), less
 
 

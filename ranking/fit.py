@@ -2,8 +2,10 @@
 
 A conditional logit (McFadden, *Conditional Logit Analysis of Qualitative Choice Behavior*, 1974):
 of the candidates c of a list the user watches i with probability
-`exp(b . x_i) / sum_c exp(b . x_c)`, x the features. The b of the greatest likelihood, none below
-0, are the weights but for their sum, which is how sharp the choice is and changes no order.
+`exp(b . x_i) / sum_c exp(b . x_c)`, x the features. The b of the greatest likelihood are the
+weights but for their size, which is how sharp the choice is and changes no order. That of
+popularity may be below 0, where a model makes more of what is popular than its users do; no other
+may.
 
 What is wanted is nDCG@10. Looking for its best weights directly was tried: with some hundreds of
 watches it follows chance, and the likelihood, which hears each candidate, gives the better lists.
@@ -28,6 +30,7 @@ STEPS, HALVINGS = 50, 30
 CLOSE = 1e-6
 
 LEARNED = ("similarity", "popularity", "genre", "recency")
+LOWEST = np.array([0.0, -np.inf, 0.0, 0.0])
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +42,7 @@ class Example:
 
 
 def fit(examples: Sequence[Example], default: Weights) -> Weights:
-    """Weights that sum to 1, none below 0, exploration 0.01 of it.
+    """Weights whose sizes sum to 1, none but popularity's below 0, exploration 0.01 of it.
 
     Args:
         examples: lists whose candidates had what was watched next; the others teach nothing.
@@ -48,10 +51,11 @@ def fit(examples: Sequence[Example], default: Weights) -> Weights:
     if len(examples) < MIN_EXAMPLES:
         return default
     taste = _most_likely(_Choices(examples))
-    taste[taste < LEAST * taste.sum()] = 0.0
-    if taste.sum() == 0:
+    size = float(np.abs(taste).sum())
+    if size < CLOSE:
         return default
-    shares = ((1.0 - EXPLORATION) * taste / taste.sum()).tolist()
+    taste[np.abs(taste) < LEAST * size] = 0.0
+    shares = ((1.0 - EXPLORATION) * taste / np.abs(taste).sum()).tolist()
     return Weights(**dict(zip(LEARNED, shares, strict=True)), exploration=EXPLORATION)
 
 
@@ -97,11 +101,11 @@ def _columns(features: Features) -> NDArray[np.float64]:
 
 
 def _most_likely(choices: _Choices) -> NDArray[np.float64]:
-    """Newton's steps, cut off at 0; the loss is convex, so they lead to its least."""
+    """Newton's steps, cut off at `LOWEST`; the loss is convex, so they lead to its least."""
     taste = np.ones(len(LEARNED))
     now = choices.at(taste)
     for _ in range(STEPS):
-        free = (taste > 0) | (now.gradient < 0)
+        free = (taste > LOWEST) | (now.gradient < 0)
         step = np.zeros(len(taste))
         step[free] = -np.linalg.solve(now.hessian[np.ix_(free, free)], now.gradient[free])
         before, (taste, now) = taste, _downhill(choices, taste, step, now)
@@ -115,7 +119,7 @@ def _downhill(
 ) -> tuple[NDArray[np.float64], _Likelihood]:
     """As much of the step as makes the loss smaller; none if nothing does."""
     for _ in range(HALVINGS):
-        tried = np.maximum(taste + step, 0.0)
+        tried = np.maximum(taste + step, LOWEST)
         there = choices.at(tried)
         if there.loss < now.loss:
             return tried, there

@@ -81,6 +81,9 @@ def test_damping_takes_from_similarity_and_from_the_weight_of_popularity() -> No
     assert weights.similarity == 0.5
     # 0.5 * 0.5 + 0.25 * 1 and 0.5 * 0.6 + 0.25 * 0.5
     assert blend(less, weights) == pytest.approx([0.5, 0.425])
+    below = Weights(0.8, -0.2, 0.0, 0.0, 0.0)
+    half = RankingConfig(popularity_damping=0.5)
+    assert in_force(features, half, below, personal=True)[1] == below  # it damps by itself
     full = in_force(features, RankingConfig(popularity_damping=1), OWN, personal=True)[0]
     assert full.similarity.tolist() == pytest.approx([0.0, 0.4])
 

@@ -49,9 +49,16 @@ def test_how_sharp_choices_are_changes_no_weight() -> None:
 
 
 def test_what_is_avoided_weighs_nothing() -> None:
-    weights = fit(choices(1_000, np.array([5.0, -4.0, 0.0, 0.0])), DEFAULT)
-    assert weights.popularity == 0
+    weights = fit(choices(1_000, np.array([5.0, 0.0, -4.0, 0.0])), DEFAULT)
+    assert weights.genre == 0
     assert weights.similarity > 0.9
+
+
+def test_what_is_less_popular_than_the_model_has_it_takes_from_a_score() -> None:
+    weights = fit(choices(4_000, np.array([6.0, -3.0, 0.0, 0.0])), DEFAULT)
+    assert weights.similarity == pytest.approx(0.66, abs=0.04)
+    assert weights.popularity == pytest.approx(-0.33, abs=0.04)
+    assert weights.genre == pytest.approx(0, abs=0.02)
 
 
 def test_a_feature_that_is_the_same_for_all_weighs_nothing() -> None:
