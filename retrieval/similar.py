@@ -24,11 +24,15 @@ class Similar:
         self._search = search
 
     async def find(self, query: Query) -> list[Candidate]:
-        """See `CandidateSource.find`; nothing when no watched video has a content vector."""
+        """See `CandidateSource.find`; nothing when no watched video has a content vector.
+
+        One of zeros, of a video without a text, is none: everything would be as near to it.
+        """
         if query.live is None or query.state is None:
             return []
         recent = [watch.video_id for watch in query.state.recent[:LAST_WATCHED]]
         vectors, _ = query.live.content.take(recent)
+        vectors = vectors[vectors.any(axis=1)]
         if not len(vectors):
             return []
         where = Vectors(f"content_{query.live.content_revision}", query.live.content)

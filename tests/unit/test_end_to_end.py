@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from core.clock import days
-from core.settings import Settings
+from core.settings import load
 from core.types import RankingConfig, UserId, VideoId, Weights
 from embeddings.content_map import ContentMap
 from embeddings.dataset import Histories
@@ -160,6 +160,6 @@ def test_of_many_users_some_are_judged() -> None:
 
 
 def test_an_index_is_not_asked_when_nobody_has_a_vector() -> None:
-    said = measure(Settings(), ITEMS, np.zeros((0, DIM), dtype=np.float32))
+    said = measure(load({}), ITEMS, np.zeros((0, DIM), dtype=np.float32))
     assert isinstance(said, str)
     assert said.startswith("not measured")

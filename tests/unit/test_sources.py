@@ -167,6 +167,18 @@ async def test_similar_asks_once_for_the_last_few_watched() -> None:
     assert search.asked == [("content_r1", LAST_WATCHED, 2 * 10 // LAST_WATCHED)]
 
 
+async def test_similar_does_not_ask_what_is_like_a_video_without_a_text() -> None:
+    vectors = random_vectors(len(NAMES))
+    vectors[:2] = 0
+    version, index = indexed(NAMES, vectors)
+    search, snapshot = AskedSearch(index), catalogue_of(_catalogue()).snapshot
+    query = Query(snapshot, NOW, wanted=10, state=user("v00", "v01"), live=version)
+    assert await Similar(search).find(query) == []
+    query = Query(snapshot, NOW, wanted=10, state=user("v00", "v07"), live=version)
+    assert await Similar(search).find(query)
+    assert [asked for _, asked, _ in search.asked] == [1]
+
+
 async def test_similar_lets_each_watched_video_have_its_say() -> None:
     # Two kinds: the vectors of one lie close together, those of the other far apart.
     tight = {f"tight{n}": [1.0, 0.01 * n, 0.0] for n in range(6)}
