@@ -11,7 +11,7 @@ from embeddings.evaluation.entries import entries_of, offsets_of
 from embeddings.evaluation.scorers import for_everybody
 
 NUMBERS_AT_ONCE = 5_000_000
-NEIGHBOURS = 100
+NEIGHBOURS = 500
 SHRINK = 10.0
 
 

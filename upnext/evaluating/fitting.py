@@ -40,7 +40,7 @@ OnProgress = Callable[[float, str], None]
 class ItemKnnConfig(msgspec.Struct, frozen=True, kw_only=True):
     """Hyper-parameters of item-kNN; see `embeddings.evaluation.item_knn`."""
 
-    neighbours: int = 100
+    neighbours: int = 500
     shrink: float = 10.0
 
 
