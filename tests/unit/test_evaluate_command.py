@@ -90,7 +90,7 @@ def test_several_models_stand_beside_each_other(log: Path) -> None:
 def test_hyper_parameters_lie_over_the_defaults(log: Path, tmp_path: Path) -> None:
     params = write_rows(tmp_path / "params.json", '{"shrink": 3.0}')
     told = evaluated(log, "leave-last-out", "--model", "itemknn", "--params", params)
-    assert told["params"] == {"neighbours": 100, "shrink": 3.0}
+    assert told["params"] == {"neighbours": 500, "shrink": 3.0}
 
 
 @pytest.mark.parametrize(
