@@ -1,5 +1,6 @@
 """The encoder as ONNX, for serving without torch."""
 
+import logging
 import tempfile
 import warnings
 from pathlib import Path
@@ -11,6 +12,7 @@ from embeddings.sequence.config import SequenceConfig
 from embeddings.sequence.network import Network
 
 SOME = 7  # watches, of the example that the graph is traced with
+logging.getLogger("torch.onnx").setLevel(logging.ERROR)  # it warns of packages that nobody needs
 
 
 class _Newest(nn.Module):
