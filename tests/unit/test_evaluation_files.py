@@ -87,6 +87,22 @@ def test_parquet_has_ids_and_times_of_its_own_types(tmp_path: Path) -> None:
     assert watched(read_events(tmp_path / "log.parquet")) == {"7": ["1", "2"]}
 
 
+def test_parquet_may_have_its_ids_coded(tmp_path: Path) -> None:
+    table = pa.table(
+        {
+            "user_id": pa.array([7, 8, 7]).dictionary_encode(),
+            "video_id": pa.array(["b", "a", "a"], pa.large_string()).dictionary_encode(),
+        }
+    )
+    parquet.write_table(table, tmp_path / "log.parquet")
+    assert watched(read_events(tmp_path / "log.parquet")) == {"7": ["b", "a"], "8": ["a"]}
+
+
+def test_a_byte_order_mark_and_windows_lines_are_no_matter(tmp_path: Path) -> None:
+    (tmp_path / "log.csv").write_bytes(b"\xef\xbb\xbfuser_id,video_id\r\n7,a\r\n")
+    assert watched(read_events(tmp_path / "log.csv")) == {"7": ["a"]}
+
+
 def test_rows_without_ids_are_counted(written: Written) -> None:
     events = read_events(written("user_id,video_id,weight", "7,a,0.5", ",a,1", "7,,1"))
     assert (len(events), events.empty, events.videos) == (1, 2, ["a"])

@@ -94,6 +94,8 @@ def ids_of(columns: Columns, name: str) -> Ids:
         InvalidInput: it holds neither texts nor whole numbers.
     """
     array = columns.table.column(name)
+    if pa.types.is_dictionary(array.type) and array.type.value_type != pa.string():
+        array = array.cast(array.type.value_type)
     if not pa.types.is_dictionary(array.type):
         array = _as_text(columns, name, array).dictionary_encode()
     array = array.unify_dictionaries().combine_chunks()

@@ -52,7 +52,7 @@ def in_step(owners: NDArray[np.int32]) -> NDArray[np.float64]:
     order = np.argsort(owners, kind="stable")
     counts = np.bincount(owners)
     ends = np.repeat(np.cumsum(counts), counts)
-    left = np.empty(len(owners), dtype=np.int64)
+    left = np.empty(len(owners))
     left[order] = ends - 1 - np.arange(len(owners))
     return LAST_DAY - left * STEP_DAYS
 
