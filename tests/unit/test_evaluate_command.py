@@ -102,6 +102,11 @@ def test_hyper_parameters_lie_over_the_defaults(log: Path, tmp_path: Path) -> No
         ("leave-last-out", ("--end-to-end",), "which a baseline has none of"),
         ("candidates", ("--test", "log.csv", "--against", "log.csv"), "another protocol"),
         ("leave-last-out", ("--params", "params.json"), "There is no parameter factors"),
+        (
+            "leave-last-out",
+            ("--model", "itemknn", "--params", "none.json"),
+            "Expected `int` >= 1 - at `$.neighbours`",
+        ),
         ("leave-last-out", ("--model", "content"), "with --videos FILE"),
         ("temporal", ("--cut-off", "1970-01-01"), "No event is before the cut-off"),
         ("split", ("--test", "none.csv"), "none.csv is not a file"),
@@ -116,6 +121,7 @@ def test_what_cannot_be_done_is_said_in_one_line(
 ) -> None:
     monkeypatch.chdir(log.parent)
     write_rows(log.parent / "params.json", '{"factors": 8}')
+    write_rows(log.parent / "none.json", '{"neighbours": 0}')
     model = () if "--model" in options else POPULAR
     result = evaluate(log, protocol, *model, *options)
     assert result.exit_code == 1

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import import_module
 from importlib.util import find_spec
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 import numpy as np
@@ -40,8 +40,8 @@ OnProgress = Callable[[float, str], None]
 class ItemKnnConfig(msgspec.Struct, frozen=True, kw_only=True):
     """Hyper-parameters of item-kNN; see `embeddings.evaluation.item_knn`."""
 
-    neighbours: int = 500
-    shrink: float = 10.0
+    neighbours: Annotated[int, msgspec.Meta(ge=1)] = 500
+    shrink: Annotated[float, msgspec.Meta(ge=0)] = 10.0
 
 
 class PopularConfig(msgspec.Struct, frozen=True):

@@ -48,11 +48,12 @@ def run(task: Task, tell: Tell) -> Iterator[Result]:
 
 @dataclass(frozen=True, slots=True)
 class _Tried:
-    """A model by one seed, and the seconds that it took to rank for everybody."""
+    """What is kept of a model by any seed: what users gain, the means, the seconds it took."""
 
-    trained: Trained
-    judged: Judged
-    seconds: float
+    gains: NDArray[np.float64]
+    metrics: dict[str, float]
+    fit: float
+    rank: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,15 +68,16 @@ class _Judging:
     read: float
 
     def of(self, model: ModelName) -> Result:
-        first, *others = self._tries(model)
-        tries = [first, *others]
-        gains = np.mean([one.judged.gains for one in tries], axis=0)
+        """Judge a model by every seed; of the first it is told how, too."""
+        trained, judged, first = self._try(model, self.task.seeds[0])
+        tries = [first, *(self._try(model, seed)[2] for seed in self.task.seeds[1:])]
+        gains = np.mean([one.gains for one in tries], axis=0)
         whole = part_of(self.ground.case, gains, self.options)
-        report, trained = first.judged.report, first.trained
+        report = judged.report
         popular = None if model == "popular" else beside(gains, self.popular, self.options)
         theirs = self._against(gains)
         whole_lists = self._end_to_end(model, trained)
-        fit = float(np.mean([one.trained.seconds for one in tries]))
+        fit = float(np.mean([one.fit for one in tries]))
         gone_through = len(self.ground.case.train.rows) * (trained.epochs or 0)
         return Result(
             model=model,
@@ -93,13 +95,13 @@ class _Judging:
             popular=popular,
             against=theirs,
             end_to_end=whole_lists,
-            over_seeds=over_seeds(self.task.seeds, [one.judged.report.metrics for one in tries]),
+            over_seeds=over_seeds(self.task.seeds, [one.metrics for one in tries]),
             data=self.ground.counts,
             params=trained.params,
             seed=self.task.seeds[0],
             curve=trained.curve,
             seconds=Seconds(
-                read=self.read, fit=fit, rank=float(np.mean([one.seconds for one in tries]))
+                read=self.read, fit=fit, rank=float(np.mean([one.rank for one in tries]))
             ),
             epochs=trained.epochs,
             interactions_per_second=gone_through / fit if gone_through else None,
@@ -107,20 +109,17 @@ class _Judging:
             verdict=verdict_of(model, whole, popular, theirs, whole_lists),
         )
 
-    def _tries(self, model: ModelName) -> Iterator[_Tried]:
-        """The model by each seed; only of the first is more kept than what users gain."""
-        for seed in self.task.seeds:
-            name = model if len(self.task.seeds) == 1 else f"{model}, seed {seed}"
-            trained = self.ground.fitting.fit(
-                model,
-                seed,
-                self.task.params,
-                lambda *at, name=name: self.tell(f"fitting {name}", *at),
-            )
-            self.tell(f"ranking {name}", 0.0, f"{len(self.ground.case.users):,} users")
-            began = time.perf_counter()
-            judged = self._judged(trained, seed)
-            yield _Tried(trained, judged, time.perf_counter() - began)
+    def _try(self, model: ModelName, seed: int) -> tuple[Trained, Judged, _Tried]:
+        name = model if len(self.task.seeds) == 1 else f"{model}, seed {seed}"
+        trained = self.ground.fitting.fit(
+            model, seed, self.task.params, partial(self.tell, f"fitting {name}")
+        )
+        self.tell(f"ranking {name}", 0.0, f"{len(self.ground.case.users):,} users")
+        began = time.perf_counter()
+        judged = self._judged(trained, seed)
+        seconds = time.perf_counter() - began
+        tried = _Tried(judged.gains, judged.report.metrics, trained.seconds, seconds)
+        return trained, judged, tried
 
     def _judged(self, trained: Trained, seed: int) -> Judged:
         options = replace(self.options, seed=seed)
