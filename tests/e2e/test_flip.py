@@ -1,4 +1,4 @@
-"""Going live and back under load: two services of two workers each, over the same stores."""
+"""From als to sequence and back under load: two services of two workers each, over one store."""
 
 import asyncio
 import math
@@ -8,6 +8,7 @@ from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
@@ -17,7 +18,9 @@ from api.auth import Role
 from core.clock import utc_now
 from core.hashing import event_key
 from core.settings import Settings, load
-from core.types import Interaction, Model, UserId, VideoId
+from core.types import Interaction, Model, ModelType, UserId, VideoId
+from embeddings.history_reader import HistoryReader, table_of
+from embeddings.version import Fitted
 from storage.embedded.server import free_port
 from storage.milvus_writer import MilvusWriter
 from storage.postgres.engine import pool
@@ -27,7 +30,9 @@ from tests.e2e.flip_load import Answer, FlipLoad, Question
 from tests.e2e.recomputing import Recomputing
 from tests.made_up import fitted, train
 from tests.served import Served, write_videos
+from upnext.jobs.fitting.recipe import Material
 from upnext.jobs.promote import promote
+from upnext.jobs.recipes import recipe_of
 from upnext.tokens import make_token
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(240)]
@@ -36,6 +41,10 @@ GENRES = ("drama", "comedy", "space", "crime", "music", "sport", "nature")
 VIDEOS = [VideoId(f"video-{number:03}") for number in range(420)]
 USERS = [f"user-{number:02}" for number in range(60)]
 ASKED_ABOUT = VIDEOS[::20]
+KINDS: dict[ModelType, dict[str, Any]] = {
+    "als": {},
+    "sequence": {"dimensions": 24, "epochs": 5, "learning_rate": 1e-2},
+}
 WITHIN_SECONDS = 2.5
 """From a promotion's answer on, this is how long a worker may go on with the version before: half
 a second to learn of it, and what other tests take of the machine."""
@@ -85,14 +94,34 @@ def models(settings: list[Settings]) -> list[Model]:
             for row, name in enumerate(VIDEOS)
         ],
     )
-    asyncio.run(_watched(settings[0]))
-    first, second = (train(settings[0], fitted(VIDEOS, seed=seed, dim=24)) for seed in (1, 2))
+    watches = _watches()
+    asyncio.run(_watched(settings[0], watches))
+    first, second = (
+        train(settings[0], learnt(watches, kind, params), model_type=kind)
+        for kind, params in KINDS.items()
+    )
     return [asyncio.run(promote(settings[0], first.id)), second]
 
 
-async def _watched(settings: Settings) -> None:
+def learnt(watches: list[Interaction], kind: ModelType, params: dict[str, Any]) -> Fitted:
+    """A model of these watches, and of texts that are made up."""
+    texts = fitted(VIDEOS, seed=1).content
+    ids = [VideoId(name.decode()) for name in texts.ids.tolist()]
+    with HistoryReader({name: row for row, name in enumerate(ids)}) as reader:
+        reader.take(table_of(watches))
+    histories = reader.histories()
+    recipe = recipe_of(kind, Material(ids, histories, texts.vectors), 1, params)
+    return recipe.fit(histories, lambda _share, _said: None)
+
+
+async def _watched(settings: Settings, watches: list[Interaction]) -> None:
+    async with pool(settings) as engine:
+        await PostgresInteractions(engine).add_many(watches)
+
+
+def _watches() -> list[Interaction]:
     began = utc_now() - timedelta(days=40)
-    watches = [
+    return [
         Interaction(
             key=event_key("flip", f"{user} {at}"),
             user_id=UserId(name),
@@ -104,8 +133,6 @@ async def _watched(settings: Settings) -> None:
         for user, name in enumerate(USERS)
         for at in range(5 + user % 20)
     ]
-    async with pool(settings) as engine:
-        await PostgresInteractions(engine).add_many(watches)
 
 
 @pytest.fixture
@@ -168,6 +195,23 @@ async def test_promote_and_roll_back_under_load(
     check_followed(made, flips)
     copies = Recomputing(settings[0], [first.version, second.version], tmp_path / "copies")
     await check_recomputed(made, copies)
+    await flip(services[0], f"/recs/models/{second.id}/promote", ops, second)
+    await check_moved(services[0], known[0], second.version)
+
+
+async def check_moved(service: Served, asked: Question, version: str) -> None:
+    """The network reads a watch as soon as it is written: the next list is another."""
+    async with httpx.AsyncClient(base_url=service.address, headers=asked.headers) as client:
+        before = (await client.get(asked.path)).json()
+        assert before["metadata"]["model_version"] == version
+        ids = [item["content_id"] for item in before["recommendations"]]
+        path = f"/users/{before['user_id']}/watch-history"
+        assert (await client.post(path, json={"content_id": ids[-1]})).status_code == 201
+        after = (await client.get(asked.path)).json()
+    assert after["metadata"]["model_version"] == version
+    found = [item["content_id"] for item in after["recommendations"]]
+    assert ids[-1] not in found
+    assert found[: len(ids) - 1] != ids[:-1]
 
 
 def check_followed(answers: list[Answer], flips: list[Flip]) -> None:
