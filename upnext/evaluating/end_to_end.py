@@ -159,9 +159,12 @@ def facts_of(ids: Iterable[VideoId], known: Mapping[str, Video]) -> Snapshot:
 
 
 def _validation(case: Case, seed: int) -> Split:
-    """What weights are fitted to: what users watched last, or after a cut, of the training part."""
+    """What weights are fitted to: what all users watched last in the training part, or after a cut.
+
+    As what is judged was held out: with fewer users the model would know what others watch next.
+    """
     if case.cut is None:
-        return leave_last_out(case.train, seed=seed)
+        return leave_last_out(case.train, seed=seed, most=len(case.train.users))
     return hold_out(case.train, seed=seed)
 
 
