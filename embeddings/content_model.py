@@ -13,9 +13,9 @@ class ContentConfig(msgspec.Struct, frozen=True, kw_only=True):
 
     dimensions: int = 128
     """Length of an item vector, at most: fewer videos, or poorer texts, give shorter ones."""
-    half_life: float = 3.0
+    half_life: float = 2.0
     """Watches after which one counts half in the user's vector; see `DecayedMean`."""
-    lasting: float = 0.08
+    lasting: float = 0.06
     """What a watch keeps in the user's vector however old it is, 0 to 1."""
     weights: Weights = Weights(
         similarity=0.60, popularity=0.30, genre=0.03, recency=0.05, exploration=0.02
