@@ -106,7 +106,7 @@ def _beyond(results: Sequence[Result]) -> Table:
     rows = [[one.model, *(f"{one.beyond[name]:.3f}" for name in names)] for one in results]
     popular = _popular(results)
     if popular is not None:
-        rows.append(["most watched", *(_number(popular.beyond.get(name)) for name in names)])
+        rows.append(["most watched", *(_third(popular.beyond.get(name)) for name in names)])
     told = "; ".join(f"{name}: {words}" for name, words in BEYOND.items() if name in names)
     return Table("Lists beside being right", rows, ["", *names], f"{told}.")
 
@@ -199,7 +199,12 @@ def _fields(fields: Mapping[str, Any]) -> Rows:
 
 
 def _number(value: float | None) -> str:
-    return "-" if value is None else f"{value:,.3g}" if value < 1 else f"{value:,.0f}"
+    return "-" if value is None else f"{value:,.0f}"
+
+
+def _third(value: float | None) -> str:
+    """To the third place; the most watched are measured by texts, or not at all."""
+    return "-" if value is None else f"{value:.3f}"
 
 
 def _popular(results: Sequence[Result]) -> Beside | None:
