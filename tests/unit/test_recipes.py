@@ -42,7 +42,11 @@ def test_without_texts_als_is_fitted_and_content_says_what_to_bring() -> None:
 
 @pytest.mark.parametrize(
     ("model_type", "params"),
-    [("als", {"factors": 4, "fade": None}), ("content", {"dimensions": 3})],
+    [
+        ("als", {"factors": 4, "fade": None}),
+        ("content", {"dimensions": 3}),
+        ("sequence", {"layers": 1}),
+    ],
 )
 def test_parameters_given_by_hand_take_the_place_of_the_rules(
     model_type: ModelType, params: dict[str, int | None]
@@ -55,7 +59,7 @@ def test_parameters_given_by_hand_take_the_place_of_the_rules(
         recipe_of(model_type, WHOLE, 1, dict.fromkeys(params, "many"))
 
 
-@pytest.mark.parametrize("model_type", ["als", "content"])
+@pytest.mark.parametrize("model_type", ["als", "content", "sequence"])
 def test_a_model_is_made_again_by_the_recipe_it_was_made_by(model_type: ModelType) -> None:
     recipe = recipe_of(model_type, WHOLE, 7)
     made = Model(
