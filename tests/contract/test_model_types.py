@@ -91,7 +91,8 @@ class ModelContract(LearnsTaste):
         assert made.encoder.encode(few, np.zeros(3, np.float32)) is None
         vector = made.encoder.encode(few, np.ones(3, np.float32))
         assert vector is not None
-        assert (vector.shape, vector.dtype) == ((made.items.dim,), np.float32)
+        assert vector.shape == (made.items.dim,)
+        assert vector.dtype == np.float32
 
     def test_a_new_video_enters_by_its_text(self, board: Planted, made: Fitted) -> None:
         """One of either half, each told by the mean of the texts of its half."""
