@@ -27,13 +27,21 @@ class Gathered:
     left_out: frozenset[str]
 
 
-def asker_of(user_id: UserId, state: UserState | None, moment: Moment) -> Asker:
-    """Whose list it is, with what the catalogue and the live version say of the user's watches."""
+def asker_of(
+    user_id: UserId,
+    state: UserState | None,
+    moment: Moment,
+    own: NDArray[np.float32] | None,
+) -> Asker:
+    """Whose list it is, with what the catalogue says of the user's watches.
+
+    `own` is their `own_vector`; whoever has none is ranked for as a stranger.
+    """
     snapshot = moment.snapshot
     watched = snapshot.rows([watch.video_id for watch in state.recent] if state else [])
     return Asker(
         user_id=user_id,
-        vector=_user_vector(state, moment),
+        vector=_stranger(moment) if own is None else own,
         watched_genres=snapshot.columns(watched[watched != UNKNOWN]).genres,
         version=moment.version,
         now=moment.now,
@@ -52,7 +60,12 @@ def gathered(
     return Gathered(candidates, columns, _vectors(columns.hashes, moment), asker, left_out)
 
 
-def _user_vector(state: UserState | None, moment: Moment) -> NDArray[np.float32] | None:
+def _stranger(moment: Moment) -> NDArray[np.float32] | None:
+    return None if moment.live is None else moment.live.stranger
+
+
+def own_vector(state: UserState | None, moment: Moment) -> NDArray[np.float32] | None:
+    """The vector of what a user watched, None when the live version can say nothing of that."""
     if state is None or moment.live is None or not state.recent:
         return None
     return user_vector(moment.live.encoder, state.recent, moment.live.items)

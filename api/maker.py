@@ -8,7 +8,7 @@ from uuid import uuid4
 from msgspec import structs
 
 from api.explaining import Explanations, explained, explained_popularity
-from api.gathered import Gathered, asker_of, gathered
+from api.gathered import Gathered, asker_of, gathered, own_vector
 from api.moment import NOTHING_EXPLAINED, Moment
 from core.types import (
     NO_FILTERS,
@@ -80,13 +80,14 @@ class Maker:
         filters: Filters = NO_FILTERS,
     ) -> Gathered:
         """Candidates for a user's own list, not ranked yet."""
-        asker = asker_of(user_id, state, moment)
+        own = own_vector(state, moment)
+        asker = asker_of(user_id, state, moment, own)
         query = Query(
             snapshot=moment.snapshot,
             now=moment.now,
             wanted=moment.config.candidates,
             state=state,
-            user_vector=asker.vector,
+            user_vector=own,
             live=moment.live,
             filters=filters,
         )
@@ -154,7 +155,9 @@ class Maker:
         """
         allowed = _allowed(candidates, state, moment)
         found = gathered(
-            [Candidate(id_, "popular") for id_ in allowed], asker_of(user_id, state, moment), moment
+            [Candidate(id_, "popular") for id_ in allowed],
+            asker_of(user_id, state, moment, own_vector(state, moment)),
+            moment,
         )
         if found.asker.vector is not None:
             with_vector = (found.vectors != 0).any(axis=1)

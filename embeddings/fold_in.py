@@ -7,6 +7,8 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from embeddings.user_encoder import mean_watch
+
 NEGLIGIBLE = np.float32(1e-5)  # share of its weight below which a watch is not worth the time
 
 
@@ -44,6 +46,12 @@ class FoldIn:
         if len(vectors) >= len(self.gram):
             return self._in_factors(vectors, weights, penalty)
         return self._in_entries(vectors, weights, penalty)
+
+    def stranger(
+        self, vectors: NDArray[np.float32], watches: NDArray[np.integer]
+    ) -> NDArray[np.float32] | None:
+        """See `UserEncoder.stranger`."""
+        return mean_watch(vectors, watches)
 
     def _penalty(self, watches: int) -> np.float32:
         config = self.config

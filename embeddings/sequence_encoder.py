@@ -49,6 +49,15 @@ class SequenceEncoder:
         self._complain(len(says))
         return None
 
+    def stranger(
+        self,
+        vectors: NDArray[np.float32],
+        watches: NDArray[np.integer],
+    ) -> NDArray[np.float32] | None:
+        """See `UserEncoder.stranger`: what the network expects of whoever comes."""
+        made = self._run(vectors[:0])
+        return made if watches.any() and np.isfinite(made).all() else None
+
     def _run(self, oldest_first: NDArray[np.float32]) -> NDArray[np.float32]:
         read = np.ascontiguousarray(oldest_first, dtype=np.float32)
         made: NDArray[np.float32] = self._session.run([OUTPUT], {INPUT: read})[0]

@@ -8,7 +8,7 @@ each: a folder without one is no version. New videos follow in `tail/`, see `emb
 from collections.abc import Collection
 from dataclasses import dataclass, replace
 from datetime import datetime
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from shutil import rmtree
 from tempfile import TemporaryDirectory
@@ -41,10 +41,12 @@ from embeddings.user_encoder import UserEncoder
 HASHES, IDS, WATCHES = "hashes.npy", "ids.npy", "watches.npy"
 ITEMS, CONTENT, CONTENT_MAP = "items.npy", "content.npy", "content_map.npy"
 TAIL = "tail"
+FAVOURITES = 1_000
+AT_ONCE = 20_000  # vectors
 TRIES = 3  # a copy may be deleted, by who does not want it, while it is opened
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Version:
     """An open version: all that serving needs of a model but the search index.
 
@@ -66,6 +68,31 @@ class Version:
     content_revision: str
     segments: tuple[str, ...] = ()
     behind: bool = False
+
+    @cached_property
+    def stranger(self) -> NDArray[np.float32] | None:
+        """The vector of a user of whom nothing is known, float32 (d,); None if of nobody is."""
+        return self.encoder.stranger(self.items.vectors, self.watches)
+
+    @cached_property
+    def favourites(self) -> tuple[NDArray[np.uint64], NDArray[np.float32]]:
+        """What is nearest to `stranger`: hashes uint64 (m,) and inner products, best first.
+
+        At most 1,000, those of the tail among them; none without such a vector.
+        """
+        if self.stranger is None:
+            return np.zeros(0, np.uint64), np.zeros(0, np.float32)
+        hashes = np.unique(np.concatenate([part.hashes for part in self.items.parts]))
+        scores = self._scores(hashes, self.stranger)
+        best = np.argsort(-scores, kind="stable")[:FAVOURITES]
+        return hashes[best], scores[best]
+
+    def _scores(
+        self, hashes: NDArray[np.uint64], vector: NDArray[np.float32]
+    ) -> NDArray[np.float32]:
+        """Inner products of these videos, some at a time: all their vectors would be a copy."""
+        parts = np.array_split(hashes, max(1, len(hashes) // AT_ONCE))
+        return np.concatenate([self.items.at(part)[0] @ vector for part in parts])
 
 
 class Epoch(NamedTuple):
@@ -241,13 +268,15 @@ def _open(store: ArtifactStore, version: str, local: Path, lock: FileLock) -> Ve
 
 
 def _with_tail(version: Version, tail: Tail) -> Version:
-    return replace(
+    made = replace(
         version,
         items=replace(version.items, tail=tail.items),
         content=replace(version.content, tail=tail.content),
         segments=tail.names,
         behind=False,
     )
+    _ = made.favourites  # now, and not in the first request of a stranger
+    return made
 
 
 def _mapped(path: Path) -> NDArray[Any]:

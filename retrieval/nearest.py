@@ -1,6 +1,7 @@
-"""Videos near the user's vector, in the space of the live version."""
+"""Videos near the user's vector, or near a stranger's, in the space of the live version."""
 
 import numpy as np
+from numpy.typing import NDArray
 
 from core.types import Candidate, Source
 from retrieval.narrow import Vectors, search_allowed
@@ -20,9 +21,11 @@ class Nearest:
         self._search = search
 
     async def find(self, query: Query) -> list[Candidate]:
-        """See `CandidateSource.find`; nothing for a user without a vector."""
-        if query.live is None or query.user_vector is None:
+        """See `CandidateSource.find`; for a user without a vector from memory, without a search."""
+        if query.live is None:
             return []
+        if query.user_vector is None:
+            return self._of_strangers(query, *query.live.favourites)
         where = Vectors(f"videos_{query.live.version}", query.live.items)
         vectors = query.user_vector[np.newaxis]
         [hits] = await search_allowed(
@@ -31,3 +34,10 @@ class Nearest:
         rows = query.snapshot.rows(hits.ids)
         keep = np.flatnonzero(query.allows(rows))[: query.wanted]
         return candidates(query, rows[keep], self.name, hits.scores[keep].tolist())
+
+    def _of_strangers(
+        self, query: Query, hashes: NDArray[np.uint64], scores: NDArray[np.float32]
+    ) -> list[Candidate]:
+        rows = query.snapshot.rows_of_hashes(hashes)
+        keep = np.flatnonzero(query.allows(rows))[: query.wanted]
+        return candidates(query, rows[keep], self.name, scores[keep].tolist())

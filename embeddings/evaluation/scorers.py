@@ -15,9 +15,8 @@ class VectorScorer:
     """A model as the service searches it: inner products with the vector of a user.
 
     `items` float32 (n, d) · `encoder` of the same model · `recent`, how many of a user's newest
-    watches count · `watches` (n,), how many users had watched each video: the score for users whom
-    the encoder gives no vector, since the service shows them what is popular. Of equally watched
-    videos, new ones above all, those come first that are nearest to what everybody watches.
+    watches count · `watches` (n,), how many users had watched each video: by these a user without
+    a vector gets a stranger's, and where nobody has watched anything all videos tie.
     """
 
     items: NDArray[np.float32]
@@ -30,7 +29,10 @@ class VectorScorer:
         vectors, has = user_vectors(histories, self.items, self.encoder, self.recent, users)
         if len(has) == len(users):
             return vectors @ self.items.T
-        table = for_everybody(self.watches + _liked(self.items, self.watches), len(users))
+        stranger = self.encoder.stranger(self.items, self.watches)
+        table = for_everybody(
+            self.watches if stranger is None else self.items @ stranger, len(users)
+        )
         table[has] = vectors @ self.items.T
         return table
 
@@ -87,17 +89,6 @@ class NewestScorer:
         # Days since the epoch in float32 would make what came within minutes equal.
         _, places = np.unique(np.nan_to_num(self.times, nan=-np.inf), return_inverse=True)
         return for_everybody(places, len(users))
-
-
-def _liked(items: NDArray[np.float32], watches: NDArray[np.int32]) -> NDArray[np.float64]:
-    """How near each of `items` is to all that was watched, from 0 to a half, float64 (n,)."""
-    near = (items @ (watches @ items)).astype(np.float64)
-    lowest, highest = (near.min(), near.max()) if len(near) else (0.0, 0.0)
-    if highest <= lowest:
-        return np.zeros(len(near))
-    # Rounded, so that videos with the same vector tie however the product was added up.
-    shares: NDArray[np.float64] = np.round((near - lowest) / (highest - lowest), 6) / 2
-    return shares
 
 
 def for_everybody(

@@ -52,7 +52,7 @@ class State:
 
     def cooling(self) -> "State":
         """The end of this training as the place from which another only has to cool down."""
-        return replace(self, cooled=0, steps=0, network={}, optimizer={}, curve=[])
+        return replace(self, cooled=0, network={}, curve=[])
 
 
 class Checkpoints:

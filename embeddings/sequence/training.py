@@ -68,6 +68,7 @@ class Training:
         while self._state.cooled < self._cooling():
             self._cool()
         self._state.parameters = copied(self._network.state_dict())
+        self._state.optimizer = self._optimizer.state_dict()
         return self._state
 
     def _resume(self, state: State | None) -> None:

@@ -81,6 +81,9 @@ async def test_a_user_who_fails_fails_alone(world: World) -> None:
                 raise ZeroDivisionError
             return world.version.encoder.encode(vectors, weights)
 
+        def stranger(self, vectors: Any, watches: Any) -> Any:
+            return world.version.encoder.stranger(vectors, watches)
+
     state = await world.history_store.state(USERS[3], 50)
     assert state is not None
     broken, _ = world.version.items.take([watch.video_id for watch in state.recent])

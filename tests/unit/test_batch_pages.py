@@ -66,6 +66,9 @@ async def test_one_users_failure_is_theirs_alone(filled: World) -> None:
                 raise ZeroDivisionError
             return filled.version.encoder.encode(vectors, weights)
 
+        def stranger(self, vectors: Any, watches: Any) -> Any:
+            return filled.version.encoder.stranger(vectors, watches)
+
     state = await filled.history_store.state(USERS[3], 50)
     assert state is not None
     broken, _ = filled.version.items.take([watch.video_id for watch in state.recent])

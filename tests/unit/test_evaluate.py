@@ -86,3 +86,10 @@ class FixedVector:
         weights: NDArray[np.float32],  # noqa: ARG002
     ) -> NDArray[np.float32] | None:
         return np.ones(2, dtype=np.float32)
+
+    def stranger(
+        self,
+        vectors: NDArray[np.float32],  # noqa: ARG002
+        watches: NDArray[np.integer],  # noqa: ARG002
+    ) -> NDArray[np.float32] | None:
+        return None

@@ -38,7 +38,7 @@ class TestNewest(ScorerContract):
         return NewestScorer(planted.log.appeared())
 
 
-class TestItemKnn(LearnsTaste):
+class TestItemKnn(LearnsTaste, StrangersGetPopular):
     @classmethod
     def fitted(cls, planted: Planted) -> Scorer:
         return fit(planted.case().train, planted.log.videos)
@@ -52,14 +52,18 @@ class TestContentVectors(LearnsTaste):
         return VectorScorer(items, DecayedMean(3.0), 200, watches)
 
 
-def test_a_stranger_gets_new_videos_by_how_near_they_are_to_what_everybody_watches() -> None:
+def test_a_stranger_gets_what_is_nearest_to_what_everybody_watches() -> None:
     histories = log_of([0, 1], [0], [], videos=4).histories()
     items = np.array([[1, 0], [0, 1], [0, 1], [0.9, 0.1]], dtype=np.float32)
     scorer = VectorScorer(items, DecayedMean(3.0), 200, histories.watches(4))
     [scores] = scorer.scores(histories, np.array([2]))
-    assert np.argsort(-scores).tolist() == [0, 1, 3, 2]
-    alike = VectorScorer(np.ones_like(items), DecayedMean(3.0), 200, histories.watches(4))
-    assert alike.scores(histories, np.array([2])).tolist() == [[2, 1, 0, 0]]
+    assert scores == pytest.approx(items @ [2 / 3, 1 / 3])
+
+
+def test_where_nobody_watched_anything_all_videos_tie() -> None:
+    histories = log_of([], videos=4).histories()
+    scorer = VectorScorer(np.eye(4, dtype=np.float32), DecayedMean(3.0), 200, np.zeros(4, np.int32))
+    assert scorer.scores(histories, np.array([0])).tolist() == [[0, 0, 0, 0]]
 
 
 def test_item_knn_is_the_shrunk_cosine_of_who_watched() -> None:

@@ -72,8 +72,10 @@ def fitted(
 
 
 def user(model: SequenceModel, rows: list[int]) -> NDArray[np.float32]:
+    watched = torch.from_numpy(model.items[rows])
     with torch.no_grad():
-        return model.network.newest(torch.from_numpy(model.items[rows])[None])[0].numpy()
+        made: NDArray[np.float32] = model.network.newest(watched[None])[0].numpy()
+    return made
 
 
 @pytest.fixture(scope="module", autouse=True)

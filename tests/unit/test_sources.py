@@ -1,3 +1,4 @@
+from dataclasses import replace
 from datetime import timedelta
 
 import numpy as np
@@ -5,7 +6,9 @@ import pytest
 from numpy.typing import NDArray
 
 from core.errors import Unavailable
+from core.hashing import hash64_many
 from core.types import Hits, Video, VideoId
+from embeddings.items import item_vectors
 from embeddings.user_encoder import user_vector
 from retrieval.nearest import Nearest
 from retrieval.new import New
@@ -121,6 +124,41 @@ class AskedSearch:
     async def search(self, collection: str, vectors: NDArray[np.float32], k: int) -> list[Hits]:
         self.asked.append((collection, len(vectors), k))
         return await self._search.search(collection, vectors, k)
+
+
+async def test_nearest_gives_a_stranger_what_is_near_to_what_everybody_watches() -> None:
+    watches = np.zeros(len(VERSION.items), dtype=np.int32)
+    watches[:3] = 7, 2, 1
+    version = replace(VERSION, watches=watches)
+    search = AskedSearch(INDEX)
+    query = replace(_query(wanted=5), user_vector=None, live=version)
+    found = await Nearest(search).find(query)
+    everybody = watches @ version.items.vectors / 10
+    allowed, _ = version.items.at(hash64_many(NAMES))
+    scores = np.where(query.allows(query.snapshot.rows(NAMES)), allowed @ everybody, -np.inf)
+    best = np.argsort(-scores)[:5]
+    assert [entry.video_id for entry in found] == [NAMES[at] for at in best]
+    assert [entry.similarity for entry in found] == pytest.approx(scores[best], rel=1e-5)
+    assert not search.asked
+
+
+async def test_nearest_gives_a_stranger_nothing_where_nobody_watched_anything() -> None:
+    assert not VERSION.watches.any()
+    query = replace(_query(), user_vector=None)
+    assert await Nearest(MemorySearch(INDEX)).find(query) == []
+
+
+def test_a_strangers_favourites_are_of_the_tail_too() -> None:
+    tail = item_vectors([VideoId("new"), VideoId("v00")], 100 * np.ones((2, VERSION.items.dim)))
+    watches = np.ones(len(VERSION.items), dtype=np.int32)
+    version = replace(VERSION, items=replace(VERSION.items, tail=tail), watches=watches)
+    hashes, scores = version.favourites
+    [new, known] = hash64_many(["new", "v00"])
+    kept, _ = version.items.at(hashes)
+    assert {new, known} <= set(hashes.tolist())
+    assert len(np.unique(hashes)) == len(hashes)
+    assert scores == pytest.approx(kept @ version.stranger, rel=1e-4)
+    assert (np.diff(scores) <= 0).all()
 
 
 async def test_nearest_gives_a_heavy_user_as_many_as_a_light_one() -> None:
