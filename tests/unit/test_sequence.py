@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from core.types import UserId
 from embeddings.content_map import ContentMap
 from embeddings.dataset import Histories
+from embeddings.items import normalised
 from embeddings.sequence.batches import Batch, batches, watches_of
 from embeddings.sequence.config import SequenceConfig
 from embeddings.sequence.export import exported
@@ -48,7 +49,7 @@ def wheels() -> Histories:
 
 def texts() -> NDArray[np.float32]:
     made = np.random.default_rng(1).normal(size=(VIDEOS, 6)).astype(np.float32)
-    return made / np.linalg.norm(made, axis=1, keepdims=True)
+    return normalised(made)
 
 
 def fitted(
