@@ -31,6 +31,7 @@ from tests.catalogues import (
 pytestmark = pytest.mark.unit
 
 NAMES = [f"v{number:02}" for number in range(30)]
+IDS = [VideoId(name) for name in NAMES]
 VECTORS = random_vectors(len(NAMES))
 VERSION, INDEX = indexed([*NAMES, "not in the catalogue"], random_vectors(len(NAMES) + 1))
 
@@ -135,7 +136,7 @@ async def test_nearest_gives_a_stranger_what_is_near_to_what_everybody_watches()
     found = await Nearest(search).find(query)
     everybody = watches @ version.items.vectors / 10
     allowed, _ = version.items.at(hash64_many(NAMES))
-    scores = np.where(query.allows(query.snapshot.rows(NAMES)), allowed @ everybody, -np.inf)
+    scores = np.where(query.allows(query.snapshot.rows(IDS)), allowed @ everybody, -np.inf)
     best = np.argsort(-scores)[:5]
     assert [entry.video_id for entry in found] == [NAMES[at] for at in best]
     assert [entry.similarity for entry in found] == pytest.approx(scores[best], rel=1e-5)
@@ -149,7 +150,8 @@ async def test_nearest_gives_a_stranger_nothing_where_nobody_watched_anything() 
 
 
 def test_a_strangers_favourites_are_of_the_tail_too() -> None:
-    tail = item_vectors([VideoId("new"), VideoId("v00")], 100 * np.ones((2, VERSION.items.dim)))
+    far = np.full((2, VERSION.items.dim), 100, dtype=np.float32)
+    tail = item_vectors([VideoId("new"), VideoId("v00")], far)
     watches = np.ones(len(VERSION.items), dtype=np.int32)
     version = replace(VERSION, items=replace(VERSION.items, tail=tail), watches=watches)
     hashes, scores = version.favourites
