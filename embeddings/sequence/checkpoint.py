@@ -64,7 +64,8 @@ class Checkpoints:
     def read(self) -> State | None:
         """What was kept last, None if nothing was or it cannot be read."""
         try:
-            kept = torch.load(self._file, weights_only=True)
+            # To the CPU: wherever it was written, and what is loaded is copied once more.
+            kept = torch.load(self._file, map_location="cpu", weights_only=True)
         except FileNotFoundError:
             return None
         except Exception as error:  # noqa: BLE001 - torch raises of all kinds; it is only time lost

@@ -1,6 +1,10 @@
 """Hyper-parameters of the sequence model; `rules.defaults` chooses them from the data's size."""
 
+from typing import Annotated
+
 import msgspec
+
+Count = Annotated[int, msgspec.Meta(ge=1)]
 
 
 class SequenceConfig(msgspec.Struct, frozen=True, kw_only=True):
@@ -9,21 +13,26 @@ class SequenceConfig(msgspec.Struct, frozen=True, kw_only=True):
     Kang, McAuley, *Self-Attentive Sequential Recommendation* (ICDM 2018).
     """
 
-    dimensions: int = 128
-    """d, the length of a vector."""
-    layers: int = 2
-    heads: int = 2
-    longest: int = 200
+    dimensions: Count = 128
+    """d, the length of a vector; `heads` share it evenly."""
+    layers: Count = 2
+    heads: Count = 2
+    longest: Count = 200
     """How many of the newest watches are read."""
-    dropout: float = 0.2
-    negatives: int | None = None
+    dropout: Annotated[float, msgspec.Meta(ge=0, lt=1)] = 0.2
+    negatives: Count | None = None
     """Videos drawn beside each batch's own for the softmax; None: the whole catalogue."""
-    learning_rate: float = 2e-3
-    batch_positions: int = 1_024
+    learning_rate: Annotated[float, msgspec.Meta(gt=0)] = 2e-3
+    batch_positions: Count = 1_024
     """Watches of a step with their padding, at most."""
-    epochs: int = 100
+    epochs: Count = 100
     """Passes over all histories, at most."""
-    patience: int = 6
+    patience: Count = 6
     """Epochs without a better nDCG@10 on the validation watches after which training cools down."""
-    cooling: float = 0.25
+    cooling: Annotated[float, msgspec.Meta(ge=0)] = 0.25
     """Epochs of cooling down, as a share of those up to the best."""
+
+    def __post_init__(self) -> None:
+        """Raises `ValueError`: the heads cannot share a vector."""
+        if self.dimensions % self.heads:
+            raise ValueError(f"{self.heads} heads cannot share {self.dimensions} dimensions evenly")

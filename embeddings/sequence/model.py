@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from core.errors import InvalidInput
 from embeddings.dataset import Histories
 from embeddings.sequence.batches import watches_of
 from embeddings.sequence.checkpoint import Epoch, State, checkpoints
@@ -68,13 +69,18 @@ def fit(
         config: hyper-parameters.
         seed: of all that is drawn.
         device: of torch, `cpu` or `cuda`.
-        on_progress: hears the share done, 0..1, and a sentence, during and after every epoch.
+        on_progress: hears the share done, 0..1, and a sentence, after every epoch.
         checkpoint: a folder to keep each epoch in, and to go on from.
         start: what an earlier fit of the same videos ended with: only the cooling down is done.
+
+    Raises:
+        InvalidInput: no watch says anything, or the network came to no numbers.
     """
     torch.manual_seed(seed)
     network = Network(videos, content, config).to(device)
     watches = watches_of(histories)
+    if not len(watches.rows):
+        raise InvalidInput("All watches weigh 0: there is nothing to learn from.", field="weight")
     kept = None
     if checkpoint is not None:
         kept = checkpoints(checkpoint, watches, content, config, seed)

@@ -42,7 +42,9 @@ class Network(nn.Module):
         self.ids = nn.Parameter(torch.randn(videos, d) * (ID_SHARE / d**0.5))
         self.text: nn.Linear | None = None
         if content is not None:
-            self.register_buffer("texts", torch.from_numpy(content - content.mean(axis=0)))
+            # Given anew to every network: a checkpoint would hold all texts twice.
+            texts = torch.from_numpy(content - content.mean(axis=0))
+            self.register_buffer("texts", texts, persistent=False)
             self.text = nn.Linear(content.shape[1], d)
         self.start = nn.Parameter(torch.randn(d) / d**0.5)
         self.loudness = nn.Parameter(torch.tensor(math.log(d) / 2))

@@ -7,6 +7,7 @@ from collections.abc import Callable
 import numpy as np
 import torch
 
+from core.errors import InvalidInput
 from embeddings.sequence.batches import Batch, Watches, batches
 from embeddings.sequence.checkpoint import Checkpoints, Epoch, State, copied
 from embeddings.sequence.config import SequenceConfig
@@ -50,7 +51,7 @@ class Training:
         self._on_progress = on_progress
         self._kept = kept
         self._watches = watches
-        self._validation = hold_out(watches, np.random.default_rng(seed))
+        self._validation = hold_out(watches, config.longest, np.random.default_rng(seed))
         self._optimizer = torch.optim.AdamW(network.parameters(), betas=BETAS, weight_decay=0.0)
         self._state = State()
 
@@ -119,7 +120,13 @@ class Training:
             self._step(batch.to(self._device), hot)
             for batch in batches(watches, self._config, draw)
         ]
-        return time.perf_counter() - began, float(np.mean(losses))
+        loss = float(np.mean(losses))
+        if not np.isfinite(loss):  # nothing would be ranked above what is asked for: the best nDCG
+            raise InvalidInput(
+                f"Training came to no numbers in epoch {number}: lower learning_rate.",
+                field="learning_rate",
+            )
+        return time.perf_counter() - began, loss
 
     def _step(self, batch: Batch, hot: float) -> float:
         self._state.steps += 1

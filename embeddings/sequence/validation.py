@@ -28,12 +28,16 @@ class Validation:
     held: NDArray[np.int64]
 
 
-def hold_out(watches: Watches, draw: np.random.Generator) -> Validation:
-    """Hold out the last watch of some users with two or more; of few users, more of each."""
+def hold_out(watches: Watches, longest: int, draw: np.random.Generator) -> Validation:
+    """Hold out the last watch of some users with two or more; of few users, more of each.
+
+    `longest` is how many watches are read: no more than these are held out of a user, so that one
+    reading foretells them all.
+    """
     sizes = np.diff(watches.offsets)
     able = np.flatnonzero(sizes > 1)
     users = np.sort(draw.permutation(able)[:MOST])
-    each = min(MOST_OF_A_USER, MOST // max(len(users), 1))
+    each = min(MOST_OF_A_USER, longest, MOST // max(len(users), 1))
     held = np.clip((sizes[users] * SHARE).astype(np.int64), 1, max(each, 1))
     kept = np.ones(len(watches.rows), dtype=np.bool_)
     for back in range(int(held.max(initial=0))):

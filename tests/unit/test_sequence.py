@@ -9,6 +9,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
+from core.errors import InvalidInput
 from core.types import UserId
 from embeddings.content_map import ContentMap
 from embeddings.dataset import Histories
@@ -20,6 +21,7 @@ from embeddings.sequence.model import SequenceModel, fit
 from embeddings.sequence.network import Network
 from embeddings.sequence.rules import defaults
 from embeddings.sequence.softmax import surprise
+from embeddings.sequence.validation import hold_out, ndcg
 
 pytestmark = pytest.mark.unit
 VIDEOS = 12
@@ -151,7 +153,7 @@ def test_a_killed_training_goes_on_to_the_same_end(tmp_path: Path) -> None:
     with pytest.raises(_Killed):
         fit(
             wheels(),
-            None,
+            texts(),
             VIDEOS,
             config,
             seed=1,
@@ -160,9 +162,11 @@ def test_a_killed_training_goes_on_to_the_same_end(tmp_path: Path) -> None:
             checkpoint=tmp_path,
         )
     told: list[str] = []
-    again = fitted(config, checkpoint=tmp_path, told=told)
+    [file] = tmp_path.iterdir()
+    assert "texts" not in torch.load(file, weights_only=True)["network"]
+    again = fitted(config, content=texts(), checkpoint=tmp_path, told=told)
     assert told[0].startswith("epoch 5")
-    np.testing.assert_array_equal(again.items, fitted(config).items)
+    np.testing.assert_array_equal(again.items, fitted(config, content=texts()).items)
 
 
 def test_a_checkpoint_of_other_data_or_a_damaged_one_is_left(tmp_path: Path) -> None:
@@ -219,6 +223,82 @@ def test_batches_have_every_watch_once_and_bounded(lengths: list[int]) -> None:
             assert real == list(range(real[0], real[0] + len(real)))
             seen += real
     assert sorted(seen) == rows
+
+
+def test_the_newest_watches_are_held_out_of_who_has_others() -> None:
+    watched = watches_of(histories([1], [], list(range(9)), list(range(30)), [4, 5]))
+    made = hold_out(watched, 4, np.random.default_rng(1))
+    assert made.users.tolist() == [2, 3, 4]
+    assert made.held.tolist() == [1, 4, 1]
+    assert np.diff(made.train.offsets).tolist() == [1, 0, 8, 26, 1]
+    assert made.train.rows.tolist() == [1, *range(8), *range(26), 4]
+
+
+@pytest.mark.parametrize("longest", [3, 20])
+def test_ndcg_is_that_of_each_held_out_watch_by_itself(longest: int) -> None:
+    draw = np.random.default_rng(3)
+    config = msgspec.structs.replace(TINY, longest=longest)
+    watched = watches_of(histories(*(draw.permutation(60)[:size].tolist() for size in (2, 9, 40))))
+    torch.manual_seed(1)
+    network = Network(60, None, config)
+    validation = hold_out(watched, longest, draw)
+    made = ndcg(network, validation, config)
+    assert network.training
+    network.eval()
+    gains = []
+    items = network.items().detach()
+    for own, held in zip(
+        np.split(watched.rows, watched.offsets[1:-1]), validation.held, strict=True
+    ):
+        first = max(0, len(own) - 1 - longest)
+        for at in range(len(own) - held, len(own)):
+            with torch.no_grad():
+                scores = (items @ network.newest(items[own[first:at]][None])[0]).numpy()
+            scores[own[:at]] = -np.inf
+            rank = int((scores > scores[own[at]]).sum())
+            gains.append(1 / np.log2(rank + 2) if rank < 10 else 0.0)
+    assert 0 < made == pytest.approx(np.mean(gains), abs=1e-6)
+
+
+def test_without_anybody_to_validate_by_it_still_learns() -> None:
+    made = fit(
+        histories(*([user % 3] for user in range(30))),
+        None,
+        VIDEOS,
+        msgspec.structs.replace(TINY, patience=1),
+        seed=1,
+        device="cpu",
+        on_progress=lambda *_: None,
+    )
+    assert [epoch.ndcg for epoch in made.curve] == [0.0, 0.0, None]
+    assert np.isfinite(made.items).all()
+
+
+def test_a_training_that_comes_to_no_numbers_is_ended() -> None:
+    with pytest.raises(InvalidInput, match="lower learning_rate"):
+        fitted(msgspec.structs.replace(TINY, learning_rate=1e30))
+
+
+def test_watches_that_all_say_nothing_teach_nothing() -> None:
+    with pytest.raises(InvalidInput, match="weigh 0"):
+        fit(
+            histories([1, 2], [3], weights=[0.0] * 3),
+            None,
+            VIDEOS,
+            TINY,
+            seed=1,
+            device="cpu",
+            on_progress=lambda *_: None,
+        )
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"heads": 3}, {"longest": 0}, {"negatives": 0}, {"dropout": 1.0}, {"learning_rate": 0.0}],
+)
+def test_settings_that_make_no_network_are_refused(wrong: dict[str, float]) -> None:
+    with pytest.raises(msgspec.ValidationError):
+        msgspec.convert(msgspec.to_builtins(TINY) | wrong, SequenceConfig)
 
 
 def test_what_is_to_come_changes_nothing_before_it() -> None:
