@@ -1,5 +1,7 @@
 """The `content` model: videos are near each other when their texts say alike."""
 
+from typing import Annotated
+
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
@@ -11,11 +13,11 @@ from embeddings.content_map import ContentMap
 class ContentConfig(msgspec.Struct, frozen=True, kw_only=True):
     """Hyper-parameters; why these: `docs/decisions/0007-content-model.md`."""
 
-    dimensions: int = 128
+    dimensions: Annotated[int, msgspec.Meta(ge=1)] = 128
     """Length of an item vector, at most: fewer videos, or poorer texts, give shorter ones."""
-    half_life: float = 2.0
+    half_life: Annotated[float, msgspec.Meta(gt=0)] = 2.0
     """Watches after which one counts half in the user's vector; see `DecayedMean`."""
-    lasting: float = 0.06
+    lasting: Annotated[float, msgspec.Meta(ge=0, le=1)] = 0.06
     """What a watch keeps in the user's vector however old it is, 0 to 1."""
     weights: Weights = Weights(
         similarity=0.60, popularity=0.30, genre=0.03, recency=0.05, exploration=0.02

@@ -13,8 +13,8 @@ class SequenceConfig(msgspec.Struct, frozen=True, kw_only=True):
     Kang, McAuley, *Self-Attentive Sequential Recommendation* (ICDM 2018).
     """
 
-    dimensions: Count = 128
-    """d, the length of a vector; `heads` share it evenly."""
+    dimensions: Annotated[int, msgspec.Meta(ge=1, le=4_096)] = 128
+    """d, the length of a vector, at most 4,096; `heads` share it evenly."""
     layers: Count = 2
     heads: Count = 2
     longest: Count = 200

@@ -59,6 +59,30 @@ def test_parameters_given_by_hand_take_the_place_of_the_rules(
         recipe_of(model_type, WHOLE, 1, dict.fromkeys(params, "many"))
 
 
+@pytest.mark.parametrize(
+    ("model_type", "name", "value"),
+    [
+        ("als", "factors", 0),
+        ("als", "factors", 5_000),
+        ("als", "regularisation", -1),
+        ("als", "regularisation", float("nan")),
+        ("als", "regularisation", float("inf")),
+        ("als", "iterations", 0),
+        ("als", "fade", 0),
+        ("als", "exponent", 2),
+        ("content", "dimensions", 0),
+        ("content", "lasting", 1.5),
+        ("sequence", "dimensions", 5_000),
+        ("sequence", "heads", 3),
+    ],
+)
+def test_parameters_that_no_model_can_have_are_refused(
+    model_type: ModelType, name: str, value: float
+) -> None:
+    with pytest.raises(InvalidInput, match="not what it must be"):
+        recipe_of(model_type, WHOLE, 1, {name: value})
+
+
 @pytest.mark.parametrize("model_type", ["als", "content", "sequence"])
 def test_a_model_is_made_again_by_the_recipe_it_was_made_by(model_type: ModelType) -> None:
     recipe = recipe_of(model_type, WHOLE, 7)

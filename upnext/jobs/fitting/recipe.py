@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from math import isfinite
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
@@ -79,14 +80,17 @@ def settled(config: Config, params: Mapping[str, Any] | None) -> Config:
     """The hyper-parameters with those of `params` in the place of the rules'.
 
     Raises:
-        InvalidInput: one of `params` is unknown or of another type.
+        InvalidInput: one of `params` is unknown, of another type or out of its bounds.
     """
     if not params:
         return config
     known = [field.name for field in msgspec.structs.fields(config)]
     for name in params:
         if name not in known:
-            raise InvalidInput(f"There is no parameter {name}: choose of {', '.join(known)}.")
+            choice = f"choose of {', '.join(known)}" if known else "this model has none"
+            raise InvalidInput(f"There is no parameter {name}: {choice}.")
+        if isinstance(params[name], float) and not isfinite(params[name]):
+            raise InvalidInput(f"A parameter is not what it must be: {name} is {params[name]}.")
     try:
         return msgspec.convert(msgspec.to_builtins(config) | dict(params), type(config))
     except msgspec.ValidationError as error:
