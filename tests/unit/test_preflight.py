@@ -12,6 +12,7 @@ from core.errors import InvalidInput
 from core.types import ModelType
 from embeddings.history_reader import HistoryReader
 from storage.postgres.enough import MOST, Counts
+from tests.planted import checkerboard
 from upnext.jobs import preflight
 from upnext.jobs.messages import Request
 from upnext.jobs.preflight import check_counts, check_histories, check_libraries
@@ -85,6 +86,14 @@ def test_a_count_that_was_cut_short_refuses_nothing() -> None:
 def test_what_was_read_is_looked_at_again() -> None:
     with pytest.raises(InvalidInput, match="has 0 watches of 0 users, it needs 100 of 10 users"):
         check_histories(HistoryReader({}).histories(), "als")
+
+
+def test_watches_that_weigh_nothing_are_not_enough() -> None:
+    watches = checkerboard().log.histories()
+    check_histories(watches, "als")
+    watches.weights[:-3] = 0
+    with pytest.raises(InvalidInput, match="has 3 watches of 1 users, it needs 100"):
+        check_histories(watches, "als")
 
 
 def test_what_is_not_installed_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

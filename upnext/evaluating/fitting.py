@@ -18,7 +18,7 @@ from embeddings.evaluation.ports import Scorer
 from embeddings.evaluation.scorers import PopularScorer, VectorScorer
 from embeddings.version import Fitted
 from upnext.jobs.fitting.recipe import Material, Recipe, settled
-from upnext.jobs.preflight import MIN_USERS, MIN_WATCHES
+from upnext.jobs.preflight import MIN_USERS, MIN_WATCHES, telling
 from upnext.jobs.recipes import recipe_of
 
 ModelName = Literal["als", "sequence", "content", "popular", "itemknn"]
@@ -180,11 +180,10 @@ class Fitting:
         return self.recent if self.ordered else max(self.recent, longest)
 
     def _check_enough(self, model: ModelName) -> None:
-        histories = self.material.histories
-        watches, users = len(histories.rows), np.count_nonzero(np.diff(histories.offsets))
+        watches, users = telling(self.material.histories)
         if watches < MIN_WATCHES or users < MIN_USERS:
             raise InvalidInput(
                 f"The {model} model learns from what users watch: it needs {MIN_WATCHES} watches "
-                f"of {MIN_USERS} users to be trained on, and here are {watches} of {users}. Give a "
-                "longer log, or a later cut-off."
+                f"of {MIN_USERS} users to be trained on, and here are {watches} of {users} of a "
+                "weight above 0. Give a longer log, or a later cut-off."
             )

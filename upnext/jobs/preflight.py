@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from importlib.util import find_spec
 
+import numpy as np
 import structlog
 from sqlalchemy.ext.asyncio import AsyncEngine
 
@@ -73,12 +74,18 @@ def check_histories(histories: Histories, model_type: ModelType) -> None:
         histories: all there are.
         model_type: one of `LEARNT`.
     """
-    watches, users = len(histories.rows), len(histories.users)
+    watches, users = telling(histories)
     if watches < MIN_WATCHES or users < MIN_USERS:
         raise InvalidInput(
             f"{_a(model_type)} model learns from what users watch: the history has {watches} "
-            f"watches of {users} users, {WATCHES}. {MORE}"
+            f"watches of {users} users, {WATCHES}, of a weight above 0. {MORE}"
         )
+
+
+def telling(histories: Histories) -> tuple[int, int]:
+    """How many watches weigh more than 0, and of how many users: the others teach nothing."""
+    before = np.concatenate([[0], np.cumsum(histories.weights > 0)])
+    return int(before[-1]), int(np.count_nonzero(np.diff(before[histories.offsets])))
 
 
 def _dates(request: Request) -> str:
