@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from embeddings.evaluation.beyond import beyond
-from embeddings.evaluation.bootstrap import DRAWS, intervals
+from embeddings.evaluation.bootstrap import DRAWS, difference, intervals
 from embeddings.evaluation.case import Case
 from embeddings.evaluation.metrics import NAMES, gains_of
 from embeddings.evaluation.ports import Scorer
@@ -26,6 +26,13 @@ class Part(msgspec.Struct, frozen=True, kw_only=True):
 
     users: int
     relevant: int
+    metrics: dict[str, float]
+    intervals: Intervals
+
+
+class Difference(msgspec.Struct, frozen=True, kw_only=True):
+    """By how much metrics are higher than others of the same users, with 95 % intervals."""
+
     metrics: dict[str, float]
     intervals: Intervals
 
@@ -132,9 +139,21 @@ def part_of(
     )
 
 
+def difference_of(
+    gains: NDArray[np.float64], others: NDArray[np.float64], options: Options
+) -> Difference:
+    """What some lists gain more than others, both float64 (m, len(NAMES)) of the same users."""
+    mean, low, high = difference(gains, others, seed=options.seed, draws=options.draws)
+    return Difference(metrics=_named(mean), intervals=_ends(low, high))
+
+
 def _intervals(gains: NDArray[np.float64], options: Options) -> Intervals:
-    ends = intervals(gains, seed=options.seed, draws=options.draws).T.tolist()
-    return {name: (low, high) for name, (low, high) in zip(NAMES, ends, strict=True)}
+    return _ends(*intervals(gains, seed=options.seed, draws=options.draws))
+
+
+def _ends(low: NDArray[np.float64], high: NDArray[np.float64]) -> Intervals:
+    pairs = zip(low.tolist(), high.tolist(), strict=True)
+    return dict(zip(NAMES, pairs, strict=True))
 
 
 def _named(values: NDArray[np.float64]) -> dict[str, float]:

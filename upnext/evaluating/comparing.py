@@ -5,26 +5,19 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from embeddings.evaluation.bootstrap import difference
 from embeddings.evaluation.case import Case
-from embeddings.evaluation.metrics import NAMES
-from embeddings.evaluation.report import Judged, Options, evaluate, part_of
+from embeddings.evaluation.report import Judged, Options, difference_of, evaluate, part_of
 from upnext.evaluating.against import Lists
-from upnext.evaluating.results import Against, Beside, Difference
+from upnext.evaluating.results import Against, Beside
 
 
 def beside(gains: NDArray[np.float64], other: Judged, options: Options) -> Beside:
     """Other lists beside a model with these gains, float64 (m, len(NAMES)), of the same users."""
-    mean, low, high = difference(gains, other.gains, seed=options.seed, draws=options.draws)
-    ends = zip(NAMES, low.tolist(), high.tolist(), strict=True)
     return Beside(
         metrics=other.report.metrics,
         intervals=other.report.intervals,
         beyond=other.report.beyond,
-        difference=Difference(
-            metrics=dict(zip(NAMES, mean.tolist(), strict=True)),
-            intervals={name: (one, two) for name, one, two in ends},
-        ),
+        difference=difference_of(gains, other.gains, options),
     )
 
 

@@ -12,10 +12,15 @@ from core.types import RankingConfig, Video, VideoId, Weights
 from embeddings.dataset import Histories
 from embeddings.encode_users import user_vectors
 from embeddings.evaluation.beyond import diversity
-from embeddings.evaluation.bootstrap import difference
 from embeddings.evaluation.case import Case
-from embeddings.evaluation.metrics import NAMES
-from embeddings.evaluation.report import Intervals, Judged, Options, evaluate
+from embeddings.evaluation.report import (
+    Difference,
+    Intervals,
+    Judged,
+    Options,
+    difference_of,
+    evaluate,
+)
 from embeddings.evaluation.scorers import VectorScorer
 from embeddings.items import normalised
 from embeddings.split import Split, hold_out, leave_last_out
@@ -41,13 +46,6 @@ class Worth(msgspec.Struct, frozen=True, kw_only=True):
     metrics: dict[str, float]
     intervals: Intervals
     beyond: dict[str, float]
-
-
-class Difference(msgspec.Struct, frozen=True, kw_only=True):
-    """By how much lists are better than retrieval alone, for the same users; 95 % intervals."""
-
-    metrics: dict[str, float]
-    intervals: Intervals
 
 
 class EndToEnd(msgspec.Struct, frozen=True, kw_only=True):
@@ -129,7 +127,7 @@ def end_to_end(
         lists=_worth(lists, fitted),
         ranked=_worth(ranked, fitted),
         retrieval=_worth(alone, fitted),
-        difference=_difference(lists, alone, options),
+        difference=difference_of(lists.gains, alone.gains, options),
         weights=weights,
         diversity=making.config.diversity,
         popularity_damping=making.config.popularity_damping,
@@ -194,15 +192,4 @@ def _worth(judged: Judged, fitted: Fitted) -> Worth:
         metrics=judged.report.metrics,
         intervals=judged.report.intervals,
         beyond=judged.report.beyond | {APART: apart},
-    )
-
-
-def _difference(lists: Judged, others: Judged, options: Options) -> Difference:
-    mean, low, high = difference(
-        lists.gains, others.gains, seed=options.seed, draws=options.draws
-    ).tolist()
-    ends = zip(NAMES, low, high, strict=True)
-    return Difference(
-        metrics=dict(zip(NAMES, mean, strict=True)),
-        intervals={name: (one, two) for name, one, two in ends},
     )

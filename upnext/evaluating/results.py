@@ -4,20 +4,13 @@ from typing import Any
 
 import msgspec
 
-from embeddings.evaluation.report import Cold, Intervals, Part
+from embeddings.evaluation.report import Cold, Difference, Intervals, Part
 from embeddings.evaluation.segments import Segment
 from upnext.evaluating.against import Seen
 from upnext.evaluating.end_to_end import EndToEnd
 from upnext.evaluating.fitting import CurvePoint, ModelName
 from upnext.evaluating.ground import Counts
 from upnext.evaluating.task import Protocol
-
-
-class Difference(msgspec.Struct, frozen=True, kw_only=True):
-    """By how much metrics are higher than others of the same users, with 95 % intervals."""
-
-    metrics: dict[str, float]
-    intervals: Intervals
 
 
 class Beside(msgspec.Struct, frozen=True, kw_only=True):
