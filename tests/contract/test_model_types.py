@@ -158,13 +158,18 @@ class TestSequence(ModelContract, LearnsOrder):
 
 
 def test_an_encoder_gives_what_the_network_gives() -> None:
-    config = SequenceConfig(dimensions=64)
+    config = SequenceConfig()
     torch.manual_seed(SEED)
     network = Network(500, None, config).eval()
     encoder = SequenceEncoder(exported(network, config), config.longest)
     items = network.items().detach()
-    for watches in (1, 200, 500):
-        made = encoder.encode(items[:watches].numpy()[::-1], np.ones(watches, np.float32))
+    for watches in (0, 1, 2, 200, 500):
+        counts = np.ones(watches, np.float32)
+        made = (
+            encoder.encode(items[:watches].numpy()[::-1], counts)
+            if watches
+            else encoder.stranger(items.numpy(), np.ones(len(items), np.int32))
+        )
         assert made is not None
         with torch.no_grad():
             expected = network(items[:watches][-config.longest :][None])[0, -1].numpy()

@@ -4,7 +4,6 @@ from pathlib import Path
 
 import msgspec
 import numpy as np
-import onnxruntime
 import pytest
 import torch
 from numpy.typing import NDArray
@@ -16,7 +15,6 @@ from embeddings.dataset import Histories
 from embeddings.items import normalised
 from embeddings.sequence.batches import Batch, batches, watches_of
 from embeddings.sequence.config import SequenceConfig
-from embeddings.sequence.export import exported
 from embeddings.sequence.model import SequenceModel, fit
 from embeddings.sequence.network import Network
 from embeddings.sequence.rules import defaults
@@ -329,19 +327,6 @@ def test_a_watch_counts_as_much_as_it_weighs() -> None:
             for weights in ([1.0, 1e-9], [1e-9, 1.0], [3.0, 1.0])
         )
     assert both == pytest.approx((3 * first + second) / 4, rel=1e-5)
-
-
-def test_the_exported_encoder_gives_what_the_network_gives() -> None:
-    config = SequenceConfig(dimensions=32)
-    network = Network(300, None, config).eval()
-    items = network.items().detach()
-    session = onnxruntime.InferenceSession(exported(network, config))
-    for length in (0, 1, 2, config.longest):
-        watched = items[torch.randint(300, (length,))]
-        with torch.no_grad():
-            expected = network(watched[None])[0, -1].numpy()
-        [made] = session.run(None, {"vectors": watched.numpy()})
-        np.testing.assert_allclose(made, expected, atol=1e-4)
 
 
 def test_settings_grow_with_the_data() -> None:
