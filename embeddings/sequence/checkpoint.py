@@ -1,5 +1,6 @@
 """What a training has come to, kept after each epoch: whoever is killed goes on from there."""
 
+import copy
 import hashlib
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -52,7 +53,9 @@ class State:
 
     def cooling(self) -> "State":
         """The end of this training as the place from which another only has to cool down."""
-        return replace(self, cooled=0, network={}, curve=[])
+        # An optimizer goes on in the very tensors that it is given.
+        optimizer = copy.deepcopy(self.optimizer)
+        return replace(self, cooled=0, network={}, optimizer=optimizer, curve=[])
 
 
 class Checkpoints:

@@ -180,21 +180,25 @@ def test_a_checkpoint_of_other_data_or_a_damaged_one_is_left(tmp_path: Path) -> 
     assert told[0].startswith("epoch 1")
 
 
-def test_another_fit_may_start_from_the_end_of_one(model: SequenceModel) -> None:
+def test_other_fits_may_start_from_the_end_of_one(model: SequenceModel) -> None:
     told: list[str] = []
-    again = fit(
-        wheels(),
-        texts(),
-        VIDEOS,
-        TINY,
-        seed=1,
-        device="cpu",
-        on_progress=lambda _share, message: told.append(message),
-        start=model.state,
+    one, other = (
+        fit(
+            wheels(),
+            texts(),
+            VIDEOS,
+            TINY,
+            seed=1,
+            device="cpu",
+            on_progress=lambda _share, message: told.append(message),
+            start=model.state,
+        )
+        for _ in range(2)
     )
     assert told
     assert all("cooling down" in said for said in told)
-    assert int(np.argmax(again.items @ user(again, [1, 2, 3]))) == 4
+    assert int(np.argmax(one.items @ user(one, [1, 2, 3]))) == 4
+    np.testing.assert_array_equal(one.items, other.items)
 
 
 def test_watches_that_say_nothing_are_not_read() -> None:
