@@ -115,18 +115,25 @@ def test_rows_without_ids_are_counted(written: Written) -> None:
         ((), "is empty"),
         (("user_id,video_id",), "has no rows"),
         (("user,video_id", "7,a"), "no column user_id among user, video_id"),
-        (("user_id,video_id", "7,a,3"), "cannot be read"),
+        (("user_id,video_id", "7,a,3"), "cannot be read.*as many cells in each row"),
         (("user_id,video_id,occurred_at", "7,a,2026-01-01", "7,b,soon"), "line 3.*'soon'"),
         (("user_id,video_id,occurred_at", "7,a,10", "7,b,11", "7,b,soon"), "line 4.*'soon'"),
         (("user_id,video_id,occurred_at", "7,a,"), "line 2.*is no time"),
         (("user_id,video_id,weight", "7,a,5"), "line 2: weight 5 is not 0"),
         (("user_id,video_id,weight", "7,a,much"), "line 2: weight 'much' is no number"),
+        (("user_id,video_id,weight", "7,a,"), "line 2: weight '' is no number.*leave the column"),
         (("user_id,video_id", ",a"), "no row has both"),
     ],
 )
 def test_a_bad_log_says_what_is_wrong(written: Written, lines: tuple[str, ...], said: str) -> None:
     with pytest.raises(InvalidInput, match=said):
         read_events(written(*lines))
+
+
+def test_text_in_another_encoding_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "log.csv").write_bytes("user_id,video_id\nJörg,a\n".encode("latin-1"))
+    with pytest.raises(InvalidInput, match=r"cannot be read.*UTF-8"):
+        read_events(tmp_path / "log.csv")
 
 
 @pytest.mark.parametrize("name", ["log.txt", "log.parquet.gz"])

@@ -15,6 +15,7 @@ from ingest.readers.lines import require
 
 DELIMITERS = {".csv": ",", ".tsv": "\t"}
 EXTENSIONS = ".csv, .tsv (also with .gz) or .parquet"
+READ_AS = "Text files are read as UTF-8, with as many cells in each row as in the header."
 IDS = pa.dictionary(pa.int32(), pa.string())
 FIRST_ROW = {".csv": 2, ".tsv": 2, ".parquet": 1}  # a text file's first line is its header
 
@@ -81,7 +82,8 @@ def read_columns(path: Path, required: Sequence[str], optional: Sequence[str] = 
         wanted = [name for name in (*required, *optional) if name in found]
         table = _parquet(path, wanted) if kind == ".parquet" else _text(path, kind, wanted)
     except (pa.ArrowException, OSError, EOFError) as error:
-        raise InvalidInput(f"{path} cannot be read: {error}") from error
+        hint = "" if kind == ".parquet" else f" {READ_AS}"
+        raise InvalidInput(f"{path} cannot be read: {error}.{hint}") from error
     if not len(table):
         raise InvalidInput(f"{path} has no rows.")
     return Columns(path, kind, table)
@@ -130,7 +132,10 @@ def numbers(columns: Columns, name: str) -> NDArray[np.float64]:
     bad = np.flatnonzero(~np.isfinite(read))
     if len(bad):
         cell = array[int(bad[0])].as_py()
-        raise InvalidInput(f"{columns.place(int(bad[0]))}: {name} {cell!r} is no number.")
+        raise InvalidInput(
+            f"{columns.place(int(bad[0]))}: {name} {cell!r} is no number. "
+            "Every row needs one, or leave the column out."
+        )
     found: NDArray[np.float64] = read
     return found
 
