@@ -188,12 +188,15 @@ def read_snapshot(snapshot: Path, row_of: Mapping[VideoId, int]) -> Histories:
     Raises:
         OSError: the file is damaged.
     """
-    with (
-        pq.ParquetFile(snapshot, page_checksum_verification=True) as file,
-        HistoryReader(row_of) as reader,
-    ):
-        for group in range(file.num_row_groups):
-            reader.take(file.read_row_group(group))
+    try:
+        with (
+            pq.ParquetFile(snapshot, page_checksum_verification=True) as file,
+            HistoryReader(row_of) as reader,
+        ):
+            for group in range(file.num_row_groups):
+                reader.take(file.read_row_group(group))
+    except pa.ArrowException as error:  # some damage is an OSError already
+        raise OSError(f"{snapshot} is damaged: {error}") from error
     return reader.histories()
 
 
