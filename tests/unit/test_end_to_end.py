@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from core.clock import days
-from core.settings import load
+from core.errors import Unavailable
+from core.settings import Settings, load
 from core.types import RankingConfig, UserId, VideoId, Weights
 from embeddings.content_map import ContentMap
 from embeddings.dataset import Histories
@@ -17,6 +18,7 @@ from embeddings.items import item_vectors, normalised
 from embeddings.split import leave_last_out
 from embeddings.user_encoder import DecayedMean
 from embeddings.version import Fitted
+from storage.milvus_writer import MilvusWriter
 from tests.catalogues import DIM, NOW, random_vectors, video
 from upnext.evaluating.ann import measure
 from upnext.evaluating.end_to_end import APART, EndToEnd, Making, end_to_end, facts_of
@@ -163,3 +165,13 @@ def test_an_index_is_not_asked_when_nobody_has_a_vector() -> None:
     said = measure(load({}), ITEMS, np.zeros((0, DIM), dtype=np.float32))
     assert isinstance(said, str)
     assert said.startswith("not measured")
+
+
+def test_an_index_that_does_not_answer_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(settings: Settings) -> MilvusWriter:
+        raise Unavailable(str(settings.milvus_uri))
+
+    monkeypatch.setattr(MilvusWriter, "of", refuse)
+    settings = load({"milvus_uri": "http://milvus:19530"})
+    said = measure(settings, ITEMS, ITEMS.vectors[:2])
+    assert said == "not measured: http://milvus:19530 did not answer"

@@ -1,10 +1,14 @@
 """`upnext evaluate`: its protocols, its JSON, and what it refuses; models that need no torch."""
 
+import json
 import re
+from errno import EACCES
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
+from core.errors import SetupError
 from embeddings.evaluation.metrics import NAMES
 from tests.logged import evaluate, evaluated, write_log, write_rows
 from tests.planted import planted_taste
@@ -156,3 +160,37 @@ def test_a_report_that_cannot_be_written_is_said(log: Path, tmp_path: Path) -> N
     result = evaluate(log, "leave-last-out", *POPULAR, "--report", tmp_path / "report")
     assert result.exit_code == 1
     assert result.stderr.endswith("report cannot be written to: File exists.\n")
+
+
+def test_a_report_folder_that_nothing_can_be_written_into_is_said_first(
+    log: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(**_where: object) -> NoReturn:
+        raise PermissionError(EACCES, "Permission denied")
+
+    monkeypatch.setattr("upnext.cli.evaluate.TemporaryFile", refuse)
+    result = evaluate(log, "leave-last-out", *POPULAR, "--report", tmp_path / "report")
+    assert result.exit_code == 1
+    assert result.stderr.startswith("Error: ")
+    assert result.stderr.endswith("report cannot be written to: Permission denied.\n")
+
+
+def test_results_are_told_also_when_the_report_cannot_be_written(
+    log: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_page: object) -> NoReturn:
+        raise SetupError("The page cannot be written: No space left on device.")
+
+    monkeypatch.setattr("upnext.evaluating.page.write_page", refuse)
+    result = evaluate(log, "leave-last-out", *POPULAR, "--json", "--report", tmp_path)
+    assert result.exit_code == 1
+    assert "No space left" in result.stderr
+    assert json.loads(result.stdout)["model"] == "popular"
+
+
+def test_what_is_missing_is_said_before_any_model_is_fitted(log: Path, tmp_path: Path) -> None:
+    lists = write_rows(tmp_path / "lists.csv", "user_id,video_id", "someone-else,v1")
+    for options in (("--against", lists), ("--model", "content")):
+        result = evaluate(log, "leave-last-out", "--model", "itemknn", *options)
+        assert result.exit_code == 1
+        assert "Fitting" not in result.stderr

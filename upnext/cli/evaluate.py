@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Any, cast
 
 import click
@@ -95,19 +96,21 @@ def evaluate(
         _make(report)
     with _Shown() as shown:
         results = list(run(task, shown.tell))
+    only = results[0] if len(results) == 1 else {"models": results}
+    emit(only, as_json=as_json, table=lambda: _table(results))
     if report is not None:
         # matplotlib and jinja2 come with the libraries that train.
         from upnext.evaluating.page import write_page  # noqa: PLC0415
 
         console.print(f"The report is in {write_page(task, results, report)}", markup=False)
-    only = results[0] if len(results) == 1 else {"models": results}
-    emit(only, as_json=as_json, table=lambda: _table(results))
 
 
 def _make(folder: Path) -> None:
-    """Make the folder now: after hours of training is no time to hear that it cannot be."""
+    """Make the folder and try it: after hours of training is no time to hear that it cannot be."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
+        with TemporaryFile(dir=folder):
+            pass
     except OSError as error:
         raise SetupError(f"{folder} cannot be written to: {error.strerror}.") from error
 

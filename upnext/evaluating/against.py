@@ -48,6 +48,23 @@ class Lists:
     owners: NDArray[np.int32]
     shown: NDArray[np.int32]
 
+    def places(self, case: Case) -> NDArray[np.int64]:
+        """Where the case has the users of the lists, int64 (len(users),), -1 where it has not.
+
+        Raises:
+            InvalidInput: nobody who is judged has a list.
+        """
+        place_of: dict[str, int] = {name: at for at, name in enumerate(case.train.users)}
+        places = np.array([place_of.get(name, NOTHING) for name in self.users], dtype=np.int64)
+        if not np.isin(case.users, places).any():
+            raise InvalidInput(
+                f"--against has no list for any of the {len(case.users):,} users who are judged: "
+                f"the first there is {self.users[0]!r}, the first who is judged "
+                f"{case.train.users[int(case.users[0])]!r}.",
+                field="against",
+            )
+        return places
+
     def of(
         self, case: Case, row_of: Mapping[str, int]
     ) -> tuple[ListScorer, NDArray[np.bool_], Seen]:
@@ -56,17 +73,9 @@ class Lists:
         Raises:
             InvalidInput: nobody who is judged has a list.
         """
-        place_of: dict[str, int] = {name: at for at, name in enumerate(case.train.users)}
-        users = np.array([place_of.get(name, NOTHING) for name in self.users], dtype=np.int64)
+        users = self.places(case)
         judged = np.isin(users, case.users)
         listed = np.isin(case.users, users)
-        if not listed.any():
-            raise InvalidInput(
-                f"--against has no list for any of the {len(case.users):,} users who are judged: "
-                f"the first there is {self.users[0]!r}, the first who is judged "
-                f"{case.train.users[int(case.users[0])]!r}.",
-                field="against",
-            )
         entries = np.flatnonzero(judged[self.owners])
         rows = np.array([row_of.get(name, NOTHING) for name in self.videos], dtype=np.int64)
         known = entries[rows[self.shown[entries]] != NOTHING]

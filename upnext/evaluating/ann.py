@@ -12,6 +12,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from core.errors import SetupError, Unavailable
 from core.settings import Settings
 from embeddings.items import ItemVectors
 from retrieval.exact import nearest
@@ -51,10 +52,6 @@ def measure(settings: Settings, items: ItemVectors, users: NDArray[np.float32]) 
 
     Returns:
         What was found, or why nothing was asked, in a sentence.
-
-    Raises:
-        Unavailable: Milvus did not do it.
-        SetupError: it could not be started.
     """
     if settings.milvus_uri is None and find_spec(EMBEDDED) is None:
         return (
@@ -63,6 +60,13 @@ def measure(settings: Settings, items: ItemVectors, users: NDArray[np.float32]) 
         )
     if len(users) == 0:
         return "not measured: no user has a vector."
+    try:
+        return _measured(settings, items, users)
+    except (SetupError, Unavailable) as error:  # what was judged before it is worth hours
+        return f"not measured: {error}"
+
+
+def _measured(settings: Settings, items: ItemVectors, users: NDArray[np.float32]) -> Ann:
     name = f"videos_evaluated_{uuid4().hex[:12]}"
     with _milvus(settings) as (index, writer):
         try:

@@ -138,12 +138,7 @@ def end_to_end(
 def ann_recall(
     settings: Settings, case: Case, fitted: Fitted, *, recent: int, seed: int
 ) -> Ann | str:
-    """What the index finds of what is nearest to a case's users, see `upnext.evaluating.ann`.
-
-    Raises:
-        Unavailable: Milvus did not do it.
-        SetupError: it could not be started.
-    """
+    """What the index finds of what is nearest to a case's users, see `upnext.evaluating.ann`."""
     users = np.random.default_rng(seed).permutation(case.users)[:QUERIES]
     vectors, _ = user_vectors(case.train, fitted.items.vectors, fitted.encoder, recent, users)
     return measure(settings, fitted.items, vectors)

@@ -120,12 +120,6 @@ class Fitting:
     def _recipe(self, model: ModelType, seed: int, params: Mapping[str, Any]) -> Recipe:
         if model in LEARNT:
             self._check_enough(model)
-        if model == "content" and self.material.content is None:
-            raise InvalidInput(
-                "A content model is made of what videos say: give their titles, genres and "
-                "descriptions with --videos FILE.",
-                field="videos",
-            )
         if model == "als" and not self.ordered:
             histories, videos = self.material.histories, len(self.material.ids)
             unordered = defaults_for(histories, videos, ordered=False)

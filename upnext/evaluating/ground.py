@@ -77,6 +77,8 @@ def prepare(task: Task, tell: Tell) -> Ground:
     tell("reading", 0.5, f"{len(events):,} events of {len(events.users):,} users")
     log = events.log(row_of, in_one_order=task.protocol == "temporal")
     case, over_time = _case(task, log, asked, row_of)
+    if lists is not None:  # now, not after hours of training
+        lists.places(case)
     content = None
     if task.videos is not None:
         content = content_of(catalogue, task.videos, task.cache, lambda *at: tell("encoding", *at))

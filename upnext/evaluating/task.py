@@ -74,4 +74,10 @@ class Task:
             )
         if self.params and len(self.models) > 1:
             raise InvalidInput("--params goes with one --model.", field="params")
+        if "content" in self.models and self.videos is None:
+            raise InvalidInput(
+                "A content model is made of what videos say: give their titles, genres and "
+                "descriptions with --videos FILE.",
+                field="videos",
+            )
         check_libraries(self.models, texts=self.videos is not None, page=self.page)
