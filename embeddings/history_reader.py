@@ -195,8 +195,8 @@ def read_snapshot(snapshot: Path, row_of: Mapping[VideoId, int]) -> Histories:
         ):
             for group in range(file.num_row_groups):
                 reader.take(file.read_row_group(group))
-    except pa.ArrowException as error:  # some damage is an OSError already
-        raise OSError(f"{snapshot} is damaged: {error}") from error
+    except (OSError, pa.ArrowException) as error:  # it depends on where the damage is
+        raise OSError(f"{snapshot} cannot be read: {error}") from error
     return reader.histories()
 
 

@@ -122,7 +122,7 @@ def test_a_damaged_snapshot_is_not_read_as_a_history(tmp_path: Path) -> None:
     changed[len(whole) // 4] ^= 1
     for damaged in (bytes(changed), whole[: len(whole) // 2], b""):
         kept.write_bytes(damaged)
-        with pytest.raises(OSError, match=r"is damaged|CRC"):
+        with pytest.raises(OSError, match="cannot be read"):
             read_snapshot(kept, ROWS)
 
 
