@@ -264,16 +264,16 @@ def _open(store: ArtifactStore, version: str, local: Path, lock: FileLock) -> Ve
     try:
         return _with_tail(bare, open_tail(store, version, local / TAIL, lock))
     except Unavailable:  # it can be had without, and is renewed later
-        return replace(_with_tail(bare, open_local_tail(local / TAIL)), behind=True)
+        return _with_tail(bare, open_local_tail(local / TAIL), behind=True)
 
 
-def _with_tail(version: Version, tail: Tail) -> Version:
+def _with_tail(version: Version, tail: Tail, *, behind: bool = False) -> Version:
     made = replace(
         version,
         items=replace(version.items, tail=tail.items),
         content=replace(version.content, tail=tail.content),
         segments=tail.names,
-        behind=False,
+        behind=behind,
     )
     _ = made.favourites  # now, and not in the first request of a stranger
     return made

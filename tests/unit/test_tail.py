@@ -253,6 +253,7 @@ def test_without_the_store_what_was_fetched_is_opened(
     (cache / NAME / "tail" / names[1]).write_bytes(b"nonsense")
     version = open_version(Away(tmp_path / "store"), NAME, cache)
     assert (version.segments, version.behind) == (names[:1], True)
+    assert "favourites" in vars(version)  # found while it was opened
     assert of(version, "a")
     whole = renewed(store, version, cache)
     assert whole is not None
