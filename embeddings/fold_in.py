@@ -7,8 +7,6 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from embeddings.user_encoder import mean_watch
-
 NEGLIGIBLE = np.float32(1e-5)  # share of its weight below which a watch is not worth the time
 
 
@@ -50,8 +48,16 @@ class FoldIn:
     def stranger(
         self, vectors: NDArray[np.float32], watches: NDArray[np.integer]
     ) -> NDArray[np.float32] | None:
-        """See `UserEncoder.stranger`."""
-        return mean_watch(vectors, watches)
+        """See `UserEncoder.stranger`: the mean of all that anybody watched.
+
+        Among its nearest are the most watched, and what is like them but was not there to be
+        watched. None when nobody watched anything.
+        """
+        total = int(watches.sum())
+        if total == 0:
+            return None
+        mean: NDArray[np.float32] = (watches / total).astype(np.float32) @ vectors
+        return mean
 
     def _penalty(self, watches: int) -> np.float32:
         config = self.config

@@ -67,10 +67,12 @@ class DecayedMean(msgspec.Struct, frozen=True, tag="decayed_mean"):
         return (mean / norm).astype(np.float32) if norm > 0 else None
 
     def stranger(
-        self, vectors: NDArray[np.float32], watches: NDArray[np.integer]
+        self,
+        vectors: NDArray[np.float32],  # noqa: ARG002
+        watches: NDArray[np.integer],  # noqa: ARG002
     ) -> NDArray[np.float32] | None:
-        """See `UserEncoder.stranger`."""
-        return mean_watch(vectors, watches)
+        """None: the mean of many texts is near to those that say nothing in particular."""
+        return None
 
     def decay(self, count: int) -> NDArray[np.float32]:
         """What each of `count` watches keeps of its weight, newest first, float32 (count,)."""
@@ -78,24 +80,6 @@ class DecayedMean(msgspec.Struct, frozen=True, tag="decayed_mean"):
         decayed = np.exp2(-ages / np.float32(self.half_life))
         kept: NDArray[np.float32] = self.lasting + np.float32(1 - self.lasting) * decayed
         return kept
-
-
-def mean_watch(
-    vectors: NDArray[np.float32], watches: NDArray[np.integer]
-) -> NDArray[np.float32] | None:
-    """The mean of all that anybody watched, float32 (d,); None when that was nothing.
-
-    Among its nearest are the most watched, and what is like them but was not there to be watched.
-
-    Args:
-        vectors: float32 (n, d).
-        watches: (n,), how many users watched each.
-    """
-    total = int(watches.sum())
-    if total == 0:
-        return None
-    mean: NDArray[np.float32] = (watches / np.float32(total)).astype(np.float32) @ vectors
-    return mean
 
 
 def user_vector(

@@ -27,7 +27,7 @@ def defaults(*, interactions: int, videos: int) -> SequenceConfig:
     return SequenceConfig(
         dimensions=128 if many else 64,
         dropout=0.3 if many else 0.4,
-        negatives=None if videos <= WHOLE else int(np.clip(videos // 4, *NEGATIVES)),
+        negatives=None if videos <= WHOLE else int(np.clip(_power_of_two(videos // 4), *NEGATIVES)),
         batch_positions=positions,
         epochs=int(np.clip(MOST_STEPS // steps, *EPOCHS)),
         patience=int(np.clip(PATIENT_STEPS // steps, *PATIENCE)),

@@ -12,6 +12,7 @@ from embeddings.evaluation.scorers import (
     RandomScorer,
     VectorScorer,
 )
+from embeddings.fold_in import FoldIn, FoldInConfig
 from embeddings.user_encoder import DecayedMean
 from tests.evaluations import log_of
 from tests.planted import Planted
@@ -44,7 +45,7 @@ class TestItemKnn(LearnsTaste, StrangersGetPopular):
         return fit(planted.case().train, planted.log.videos)
 
 
-class TestContentVectors(LearnsTaste):
+class TestContentVectors(LearnsTaste, StrangersGetPopular):
     @classmethod
     def fitted(cls, planted: Planted) -> Scorer:
         items = fit_map(planted.content, 8)(planted.content)
@@ -55,7 +56,10 @@ class TestContentVectors(LearnsTaste):
 def test_a_stranger_gets_what_is_nearest_to_what_everybody_watches() -> None:
     histories = log_of([0, 1], [0], [], videos=4).histories()
     items = np.array([[1, 0], [0, 1], [0, 1], [0.9, 0.1]], dtype=np.float32)
-    scorer = VectorScorer(items, DecayedMean(3.0), 200, histories.watches(4))
+    config = FoldInConfig(
+        videos=4, unobserved=0.1, regularisation=0.1, exponent=1.0, half_life=None
+    )
+    scorer = VectorScorer(items, FoldIn(config, items.T @ items), 200, histories.watches(4))
     [scores] = scorer.scores(histories, np.array([2]))
     assert scores == pytest.approx(items @ [2 / 3, 1 / 3])
 

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from core.errors import Unavailable
 from core.hashing import hash64_many
 from core.types import Hits, Video, VideoId
+from embeddings.fold_in import FoldIn, FoldInConfig
 from embeddings.items import item_vectors
 from embeddings.user_encoder import user_vector
 from retrieval.nearest import Nearest
@@ -55,6 +56,13 @@ def _query(wanted: int = 10) -> Query:
         live=VERSION,
         filters=without("v05", "nobody"),
     )
+
+
+def _fold_in() -> FoldIn:
+    config = FoldInConfig(
+        videos=len(NAMES), unobserved=0.1, regularisation=0.1, exponent=1.0, half_life=None
+    )
+    return FoldIn(config, VERSION.items.vectors.T @ VERSION.items.vectors)
 
 
 class SourceSuite:
@@ -130,7 +138,7 @@ class AskedSearch:
 async def test_nearest_gives_a_stranger_what_is_near_to_what_everybody_watches() -> None:
     watches = np.zeros(len(VERSION.items), dtype=np.int32)
     watches[:3] = 7, 2, 1
-    version = replace(VERSION, watches=watches)
+    version = replace(VERSION, encoder=_fold_in(), watches=watches)
     search = AskedSearch(INDEX)
     query = replace(_query(wanted=5), user_vector=None, live=version)
     found = await Nearest(search).find(query)
@@ -144,8 +152,9 @@ async def test_nearest_gives_a_stranger_what_is_near_to_what_everybody_watches()
 
 
 async def test_nearest_gives_a_stranger_nothing_where_nobody_watched_anything() -> None:
-    assert not VERSION.watches.any()
-    query = replace(_query(), user_vector=None)
+    version = replace(VERSION, encoder=_fold_in())
+    assert not version.watches.any()
+    query = replace(_query(), user_vector=None, live=version)
     assert await Nearest(MemorySearch(INDEX)).find(query) == []
 
 
@@ -153,7 +162,9 @@ def test_a_strangers_favourites_are_of_the_tail_too() -> None:
     far = np.full((2, VERSION.items.dim), 100, dtype=np.float32)
     tail = item_vectors([VideoId("new"), VideoId("v00")], far)
     watches = np.ones(len(VERSION.items), dtype=np.int32)
-    version = replace(VERSION, items=replace(VERSION.items, tail=tail), watches=watches)
+    version = replace(
+        VERSION, encoder=_fold_in(), items=replace(VERSION.items, tail=tail), watches=watches
+    )
     hashes, scores = version.favourites
     everybody = version.items.vectors.mean(axis=0)
     [new, known] = hash64_many(["new", "v00"])
