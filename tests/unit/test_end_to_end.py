@@ -24,6 +24,7 @@ from upnext.evaluating.ann import measure
 from upnext.evaluating.end_to_end import APART, EndToEnd, Making, end_to_end, facts_of
 from upnext.evaluating.lists import NOTHING, ListScorer, make_lists
 from upnext.jobs.past import Past
+from upnext.jobs.replay import replay
 
 pytestmark = pytest.mark.unit
 
@@ -175,3 +176,15 @@ def test_an_index_that_does_not_answer_is_said(monkeypatch: pytest.MonkeyPatch) 
     settings = load({"milvus_uri": "http://milvus:19530"})
     said = measure(settings, ITEMS, ITEMS.vectors[:2])
     assert said == "not measured: http://milvus:19530 did not answer"
+
+
+async def test_a_date_of_publication_to_come_is_not_known() -> None:
+    known = histories()
+    ages = {id_: 40.0 if at % 2 else -5.0 for at, id_ in enumerate(IDS)}
+    facts = facts_of(IDS, {id_: video(id_, age_days=age) for id_, age in ages.items()})
+    past = Past(facts, known, ITEMS, recent=50)
+    async for met in replay(past, np.arange(3), fitted(known), RankingConfig()):
+        names = [candidate.video_id for candidate in met.found.candidates]
+        unknown = np.isnan(met.found.columns.published_day)
+        assert {ages[name] for name in names} == {40.0, -5.0}
+        assert unknown.tolist() == [ages[name] < 0 for name in names]

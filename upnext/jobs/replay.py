@@ -3,7 +3,8 @@
 import asyncio
 import sys
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import datetime
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +14,8 @@ from api.maker import Maker, maker_over
 from api.moment import Moment
 from api.page_search import PageSearch
 from api.remembering import of_a_moment
-from core.types import RankingConfig
+from core.clock import days
+from core.types import RankingConfig, VideoColumns
 from embeddings.version import Fitted, Version
 from retrieval.exact import ExactSearch
 from upnext.jobs.past import Ask, Past
@@ -37,7 +39,7 @@ async def replay(
     """Each of these users, int64 (n,), as the service would meet them, by time.
 
     Candidates come from the same sources and go through the same merging; what is searched is
-    searched exactly.
+    searched exactly. A date of publication that was still to come is not known then.
     """
     version = version_of(fitted)
     exact = ExactSearch(lambda: [version], most_bytes=sys.maxsize)
@@ -56,7 +58,15 @@ async def replay(
 
 
 async def _candidates(maker: Maker, ask: Ask, moment: Moment) -> Gathered:
-    return await maker.gather(ask.state.user_id, ask.state, moment)
+    found = await maker.gather(ask.state.user_id, ask.state, moment)
+    return replace(found, columns=_known(found.columns, moment.now))
+
+
+def _known(columns: VideoColumns, now: datetime) -> VideoColumns:
+    """What was known at a moment: that a video appeared later would give away what is to come."""
+    published = columns.published_day
+    told = np.where(published <= days(now), published, np.float32(np.nan))
+    return replace(columns, published_day=told)
 
 
 def version_of(fitted: Fitted) -> Version:
