@@ -15,7 +15,7 @@ from embeddings.split import Split, leave_last_out
 from embeddings.user_encoder import DecayedMean
 from embeddings.version import Fitted
 from ranking.blend import SIMILARITY
-from ranking.fit import EXPLORATION
+from ranking.fit import EXPLORATION, MIN_EXAMPLES
 from retrieval.build import Build
 from retrieval.snapshot import Snapshot
 from tests.catalogues import DIM, NOW, random_vectors, video
@@ -146,6 +146,8 @@ def test_better_is_better_by_more_than_chance() -> None:
     noise -= noise.mean()
     assert not clearly_better(gains + noise + 0.06, gains)  # standard error 0.05
     assert clearly_better(gains + noise + 0.1, gains)
+    few = gains[: MIN_EXAMPLES - 1]
+    assert not clearly_better(few + 0.1, few)
 
 
 def test_at_most_so_many_users_are_judged() -> None:

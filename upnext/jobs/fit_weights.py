@@ -16,7 +16,7 @@ from embeddings.split import Split
 from embeddings.version import Fitted
 from ranking.blend import SIMILARITY, blend
 from ranking.features import Features, features_of
-from ranking.fit import Example, fit
+from ranking.fit import MIN_EXAMPLES, Example, fit
 from ranking.rank import arrange
 from retrieval.snapshot import Snapshot
 from upnext.jobs.past import Past
@@ -99,7 +99,12 @@ def choose(gains: Mapping[Option, NDArray[np.float64]]) -> Option:
 
 
 def clearly_better(gains: NDArray[np.float64], others: NDArray[np.float64]) -> bool:
-    """Whether gains of the same users, (n,), are higher by more than the error of the mean."""
+    """Whether gains of the same users, (n,), are higher by more than the error of the mean.
+
+    Of a few users the error cannot be told, and nothing is clear.
+    """
+    if len(gains) < MIN_EXAMPLES:
+        return False
     difference = gains - others
     error = difference.std() / np.sqrt(len(difference))
     return bool(difference.mean() > CLEARLY * error)

@@ -71,7 +71,8 @@ def run(
         return Rejected(data.span(), params, metrics, baseline, said)
     refitting = partial(tell, "evaluating", "refitting")
     fitted = recipe.fit(data.histories, refitting, kept / "refitted", judged.fitted)
-    fitted = replace(fitted, weights=judged.fitted.weights, metrics=metrics)
+    # What was learnt is as large as the model again, and nobody goes on from it.
+    fitted = replace(fitted, weights=judged.fitted.weights, metrics=metrics, learnt=None)
     tell("publishing", "storing", 0.0, "storing the version")
     uri = store_version(settings, request, store, fitted)
     made = _publication(request.version, fitted, data, settings.state_recent)
