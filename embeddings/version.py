@@ -12,7 +12,7 @@ from functools import cached_property, partial
 from pathlib import Path
 from shutil import rmtree
 from tempfile import TemporaryDirectory
-from typing import Any, NamedTuple
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -23,6 +23,7 @@ from core.errors import Unavailable
 from core.types import ModelType, Weights
 from embeddings.content_map import ContentMap
 from embeddings.encoders import read_encoder, write_encoder
+from embeddings.epoch import Epoch
 from embeddings.items import ItemVectors
 from embeddings.local_copy import bring
 from embeddings.manifest import (
@@ -93,19 +94,6 @@ class Version:
         """Inner products of these videos, some at a time: all their vectors would be a copy."""
         parts = np.array_split(hashes, max(1, len(hashes) // AT_ONCE))
         return np.concatenate([self.items.at(part)[0] @ vector for part in parts])
-
-
-class Epoch(NamedTuple):
-    """One of a model that is trained in epochs: its number from 1, how long the training had taken.
-
-    `loss` is the mean of the epoch, `ndcg` nDCG@10 on watches that it held out for itself, None
-    where it held out none.
-    """
-
-    number: int
-    seconds: float
-    loss: float
-    ndcg: float | None
 
 
 @dataclass(frozen=True, slots=True)

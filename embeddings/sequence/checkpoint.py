@@ -2,7 +2,7 @@
 
 import copy
 import hashlib
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,24 +12,12 @@ import structlog
 import torch
 from numpy.typing import NDArray
 
+from embeddings.epoch import Epoch
 from embeddings.sequence.batches import Watches
 from embeddings.sequence.config import SequenceConfig
 
 Parameters = dict[str, torch.Tensor]
 _log = structlog.get_logger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Epoch:
-    """One epoch: its number from 1, seconds of learning up to its end, mean loss, nDCG@10.
-
-    `ndcg` is of the validation watches; None once they are learnt from.
-    """
-
-    number: int
-    seconds: float
-    loss: float
-    ndcg: float | None
 
 
 @dataclass(slots=True)
@@ -74,13 +62,13 @@ class Checkpoints:
         except Exception as error:  # noqa: BLE001 - torch raises of all kinds; it is only time lost
             _log.warning("a checkpoint cannot be read", file=str(self._file), reason=str(error))
             return None
-        curve = [Epoch(**epoch) for epoch in kept.pop("curve")]
+        curve = msgspec.convert(kept.pop("curve"), list[Epoch])
         return State(**kept, curve=curve)
 
     def write(self, state: State) -> None:
         """Keep it in the place of what was kept before."""
         kept = {name: getattr(state, name) for name in State.__dataclass_fields__}
-        kept["curve"] = [asdict(epoch) for epoch in state.curve]
+        kept["curve"] = msgspec.to_builtins(state.curve)
         self._file.parent.mkdir(parents=True, exist_ok=True)
         made = self._file.with_suffix(".new")
         torch.save(kept, made)

@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 
 from core.errors import InvalidInput
 from embeddings.dataset import Histories
+from embeddings.epoch import Epoch
 from embeddings.sequence.batches import watches_of
-from embeddings.sequence.checkpoint import Epoch, State, checkpoints
+from embeddings.sequence.checkpoint import State, checkpoints
 from embeddings.sequence.config import SequenceConfig
 from embeddings.sequence.export import exported
 from embeddings.sequence.network import Network
@@ -96,7 +97,7 @@ def fit(
     state = training.run(start)
     network = network.cpu().eval()
     if content is not None:
-        forget_unwatched(network, histories.watches(videos))
+        _forget_unwatched(network, histories.watches(videos))
     return SequenceModel(
         items=network.items().detach().numpy(),
         content_map=_content_map(network, content),
@@ -108,7 +109,7 @@ def fit(
 
 
 @torch.no_grad()
-def forget_unwatched(network: Network, watches: NDArray[np.int32]) -> None:
+def _forget_unwatched(network: Network, watches: NDArray[np.int32]) -> None:
     """Leave videos that nobody watched to their texts: all they learnt is that nobody did."""
     network.ids[torch.from_numpy(watches == 0)] = 0.0
 

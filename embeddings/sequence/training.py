@@ -8,8 +8,9 @@ import numpy as np
 import torch
 
 from core.errors import InvalidInput
+from embeddings.epoch import Epoch
 from embeddings.sequence.batches import Batch, Watches, batches
-from embeddings.sequence.checkpoint import Checkpoints, Epoch, State, copied
+from embeddings.sequence.checkpoint import Checkpoints, State, copied
 from embeddings.sequence.config import SequenceConfig
 from embeddings.sequence.network import Network
 from embeddings.sequence.softmax import surprise

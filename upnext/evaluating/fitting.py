@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from importlib import import_module
 from importlib.util import find_spec
 from typing import Annotated, Any, Literal
@@ -14,6 +14,7 @@ from core.errors import InvalidInput
 from core.types import ModelType
 from embeddings.als.rules import defaults_for
 from embeddings.dataset import Histories
+from embeddings.epoch import Epoch
 from embeddings.evaluation.ports import Scorer
 from embeddings.evaluation.scorers import PopularScorer, VectorScorer
 from embeddings.version import Fitted
@@ -48,19 +49,6 @@ class PopularConfig(msgspec.Struct, frozen=True):
     """The most watched have no hyper-parameters."""
 
 
-class CurvePoint(msgspec.Struct, frozen=True, kw_only=True):
-    """What a model was worth when it had been trained for so many seconds.
-
-    `loss` is that of the epoch, `ndcg` nDCG@10 on watches that the training holds out for itself;
-    None where it holds out none.
-    """
-
-    epoch: int
-    seconds: float
-    loss: float
-    ndcg: float | None
-
-
 @dataclass(frozen=True, slots=True)
 class Trained:
     """A fitted model; `fitted` is None for a baseline, which the service has no version of.
@@ -74,7 +62,7 @@ class Trained:
     params: dict[str, Any]
     seconds: float
     epochs: int | None = None
-    curve: list[CurvePoint] = field(default_factory=list)
+    curve: tuple[Epoch, ...] = ()
     again: Callable[[Histories, OnProgress], Fitted] | None = None
 
 
@@ -133,18 +121,14 @@ class Fitting:
         fitted = recipe.fit(self.material.histories, on_progress)
         seconds = time.perf_counter() - began
         scorer = VectorScorer(fitted.items.vectors, fitted.encoder, self._recent(), fitted.watches)
-        curve = [
-            CurvePoint(epoch=one.number, seconds=one.seconds, loss=one.loss, ndcg=one.ndcg)
-            for one in fitted.curve
-        ]
         epochs = recipe.params.get("iterations") if model == "als" else None
         return Trained(
             scorer,
             fitted,
             recipe.params,
             seconds,
-            epochs=curve[-1].epoch if curve else epochs,
-            curve=curve,
+            epochs=fitted.curve[-1].number if fitted.curve else epochs,
+            curve=fitted.curve,
             again=recipe.fit,
         )
 

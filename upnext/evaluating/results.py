@@ -4,11 +4,12 @@ from typing import Any
 
 import msgspec
 
+from embeddings.epoch import Epoch
 from embeddings.evaluation.report import Cold, Difference, Intervals, Part
 from embeddings.evaluation.segments import Segment
 from upnext.evaluating.against import Seen
 from upnext.evaluating.end_to_end import EndToEnd
-from upnext.evaluating.fitting import CurvePoint, ModelName
+from upnext.evaluating.fitting import ModelName
 from upnext.evaluating.ground import Counts
 from upnext.evaluating.task import Protocol
 
@@ -76,7 +77,7 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     data: Counts
     params: dict[str, Any]
     seed: int
-    curve: list[CurvePoint]
+    curve: tuple[Epoch, ...]
     seconds: Seconds
     epochs: int | None
     interactions_per_second: float | None

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from math import isfinite
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 import msgspec
 import numpy as np
@@ -74,6 +74,42 @@ class Recipe(Protocol):
                 learn may go on from it.
         """
         ...
+
+
+LEARNT_WEIGHTS = Weights(
+    similarity=0.86, popularity=0.05, genre=0.07, recency=0.01, exploration=0.01
+)
+"""Of models that learn from watches, whose lists are ordered alike: what `fit_weights` finds on
+real histories, rounded; for histories too small to fit them on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Learnt(Generic[Config]):
+    """What recipes of models that learn from watches have in common; see `Recipe`."""
+
+    material: Material
+    config: Config
+    seed: int
+
+    @property
+    def params(self) -> dict[str, Any]:
+        """See `Recipe.params`."""
+        return dict(msgspec.to_builtins(self.config))
+
+    @property
+    def weights(self) -> Weights:
+        """See `Recipe.weights`."""
+        return LEARNT_WEIGHTS
+
+
+def torch_device() -> str:
+    """Have torch use all cores that there are; where to fit: on a GPU when there is one."""
+    # torch takes seconds and memory: only for the types that need it.
+    import joblib  # noqa: PLC0415
+    import torch  # noqa: PLC0415
+
+    torch.set_num_threads(joblib.cpu_count())
+    return "cuda" if torch.cuda.is_available() else "cpu"
 
 
 def settled(config: Config, params: Mapping[str, Any] | None) -> Config:
