@@ -50,7 +50,7 @@ class Observing:
 
 
 def write(scope: Any, status: int, seconds: float, sub: str | None, **more: Any) -> None:  # noqa: ANN401 - a scope has many names
-    """One line: never a token, never a body."""
+    """One line: never a path, which may be anything, never a token, never a body."""
     log.info(
         "request",
         request_id=request_id(scope),
@@ -58,7 +58,7 @@ def write(scope: Any, status: int, seconds: float, sub: str | None, **more: Any)
         route=scope.get("path_template", "none"),
         user=scope.get("path_params", {}).get("user_id"),
         sub=sub,
-        status=status,
-        milliseconds=round(seconds * 1000, 3),
+        status_code=status,
+        nanoseconds=round(seconds * 1e9),
         **more,
     )

@@ -97,7 +97,12 @@ def on_our_error(request: Request[Any, Any, Any], error: UpnextError) -> Respons
     if isinstance(error, InvalidInput) and error.field:
         errors = [FieldError(error.field, detail)]
     if isinstance(error, Unavailable):
-        log.warning("unavailable", dependency=error.dependency, reason=detail)
+        log.warning(
+            "unavailable",
+            request_id=request_id(request.scope),
+            dependency=error.dependency,
+            reason=detail,
+        )
         if not isinstance(error, Interrupted):
             detail = "Something this needs does not answer; try again in a moment."
     headers = _headers(code)
@@ -119,7 +124,14 @@ def on_http_error(request: Request[Any, Any, Any], error: HTTPException) -> Resp
 
 def on_fault(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
     """Anything unexpected: the reader gets nothing of what is inside, the log gets all of it."""
-    log.error("fault", path=_path(request), request_id=request_id(request.scope), exc_info=error)
+    log.error(
+        "fault",
+        request_id=request_id(request.scope),
+        method=request.method,
+        route=request.scope.get("path_template", "none"),
+        user=request.scope.get("path_params", {}).get("user_id"),
+        exc_info=error,
+    )
     return _answer(request, "internal", _DETAIL["internal"], errors=[], headers={})
 
 

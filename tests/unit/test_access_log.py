@@ -38,7 +38,7 @@ def asked(lines: Lines, sample: float, *urls: str) -> Lines:
 
 def test_a_line_says_who_what_and_how_long(lines: Lines) -> None:
     [made, refused, nowhere] = asked(lines, 0.0, "/recs/ann", "/recs/bob", "/nowhere")
-    assert made["milliseconds"] > 0
+    assert 0 < made["nanoseconds"] < 60e9
     assert {name: made[name] for name in ("request_id", "method", "route", "user", "sub")} == {
         "request_id": "mine",
         "method": "GET",
@@ -46,8 +46,8 @@ def test_a_line_says_who_what_and_how_long(lines: Lines) -> None:
         "user": "ann",
         "sub": "ann",
     }
-    assert (refused["status"], refused["user"], refused["sub"]) == (403, "bob", "ann")
-    assert (nowhere["status"], nowhere["route"]) == (404, "none")
+    assert (refused["status_code"], refused["user"], refused["sub"]) == (403, "bob", "ann")
+    assert (nowhere["status_code"], nowhere["route"]) == (404, "none")
 
 
 @pytest.mark.parametrize(("sample", "count"), [(0.0, 1), (1.0, 4)])

@@ -34,7 +34,7 @@ def setup(*, as_json: bool) -> None:
     from storage import bus as buses  # noqa: PLC0415 - not for --help
 
     with stores(["bus"]) as settings:
-        made = asyncio.run(buses.setup(settings.bus_url or ""))
+        made = asyncio.run(buses.setup(settings))
     emit(made, as_json=as_json, table=lambda: _listed(made))
 
 

@@ -109,13 +109,15 @@ def progress(description: str, total: float | None = 1.0) -> Iterator[Meter]:
 
 
 def details(fields: Mapping[str, Any]) -> Table:
-    """One thing, a row each of its fields; what is a mapping itself has a line for each entry."""
+    """One thing, a row each of its fields; a mapping or a list has a line for each entry."""
     table = Table(show_header=False)
     table.add_column()
     table.add_column(overflow="fold")  # an event has no spaces, and must be seen whole
     for name, value in fields.items():
         if isinstance(value, Mapping):
             shown = "\n".join(f"{key}: {inner}" for key, inner in value.items())
+        elif isinstance(value, list):
+            shown = "\n".join(map(str, value))
         else:
             shown = "-" if value is None else str(value)
         table.add_row(name, Text(shown))  # as it is: brackets in it are no markup

@@ -101,7 +101,7 @@ async def _replay(settings: Settings, ids: Sequence[int], mended: bytes | None) 
 
     async def run(letters: PostgresDeadLetters) -> int:
         chosen = list(dict.fromkeys(ids)) or await letters.not_replayed()
-        there = bus.connect(settings.bus_url or "")
+        there = bus.bus_of(settings)
         try:
             with progress("Replaying", total=len(chosen)) as meter:
                 return await publish_again(

@@ -70,7 +70,7 @@ def _event(number: int, line: bytes) -> _Event:
 async def _send(settings: Settings, events: Sequence[_Event], meter: Meter) -> None:
     from storage import bus  # noqa: PLC0415 - not for --help
 
-    there = bus.connect(settings.bus_url or "")
+    there = bus.bus_of(settings)
     try:
         for start in range(0, len(events), AT_ONCE):
             part = events[start : start + AT_ONCE]

@@ -91,7 +91,7 @@ def _answer(
     if stack is not None and stack.address is not None:
         signed = complete(settings, home, Endpoints())
         return fetch(signed, stack.address, path, query, form)
-    logging.configure("warning", sys.stderr)
+    logging.configure(settings, sys.stderr, "warning")
     with stores() as filled:
         return asyncio.run(_in_process(filled, ask))
 

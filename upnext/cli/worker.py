@@ -4,9 +4,9 @@ from typing import cast
 
 import click
 
-from core import logging
 from core.errors import SetupError
 from upnext.cli.context import connected
+from upnext.cli.service import ends_in_the_log
 
 
 @click.command()
@@ -29,9 +29,10 @@ def worker(queues: str) -> None:
     """  # noqa: D301
     from upnext.worker import PARTS, Part, run  # noqa: PLC0415 - not for --help
 
-    asked = {name.strip() for name in queues.split(",")}
-    if not asked <= set(PARTS):
-        raise SetupError(f"--queues takes {', '.join(PARTS)}, with commas between: not {queues!r}.")
-    settings = connected()
-    logging.configure(settings.log_level)
-    run(settings, cast("set[Part]", asked))
+    with ends_in_the_log():
+        asked = {name.strip() for name in queues.split(",")}
+        if not asked <= set(PARTS):
+            raise SetupError(
+                f"--queues takes {', '.join(PARTS)}, with commas between: not {queues!r}."
+            )
+        run(connected(), cast("set[Part]", asked))
