@@ -20,11 +20,13 @@ from api.schemas_rank import RankedList
 from api.states import Found, States
 from core.errors import Unavailable, UserNotFound, VideoNotFound
 from core.hashing import hash64_many
-from core.metrics import DEGRADED, OVERLOADED
+from core.metrics import DEGRADED, FAILED_INFERENCES, OVERLOADED
 from core.types import NO_FILTERS, Filters, UserId, UserState, VideoId, Watch
 from retrieval.hash_index import UNKNOWN
 
 OVERLOAD = "overload"
+STOOD_IN = frozenset({"redis", "milvus", "content_vector"})
+"""What a list can do without and still be what the model makes of what is known."""
 REHEARSED = 5  # watches
 NOBODY = Found(None)
 
@@ -209,6 +211,8 @@ class Recommender:
         self._impressions.count(answers.shown(body))
         for missing in body.metadata.degraded:
             DEGRADED.labels(missing).inc()
+        if not STOOD_IN.issuperset(body.metadata.degraded):
+            FAILED_INFERENCES.inc()
         if OVERLOAD in body.metadata.degraded:
             OVERLOADED.inc()
 

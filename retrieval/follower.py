@@ -12,6 +12,7 @@ import numpy as np
 import structlog
 
 from core.clock import Clock, utc_now
+from core.metrics import CATALOGUE_VIDEOS
 from core.types import Change, ChangeCursor, RankingConfig, VideoId
 from retrieval.build import Build
 from retrieval.catalogue import Catalogue
@@ -117,6 +118,7 @@ class Follower:
         counters = await self._reader.popularity(None)
         async with self._writing:
             await asyncio.to_thread(self._catalogue.replace, build, counters)
+        CATALOGUE_VIDEOS.set(len(self._catalogue.snapshot))
         self._counted_at = started
         self._cursor = cursor
         self.loaded.set()
@@ -137,6 +139,7 @@ class Follower:
         counters = await self._reader.popularity_of(added) if added else []
         async with self._writing:
             await asyncio.to_thread(self._catalogue.apply, videos, counters)
+        CATALOGUE_VIDEOS.set(len(self._catalogue.snapshot))
 
     async def _follow_popularity(self) -> None:
         await self.loaded.wait()

@@ -7,11 +7,21 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+import structlog
+
 from core.errors import SetupError
 from core.settings import Settings, give_children, was_given
 
 # The library that measures reads this as it is imported, so it must be there before.
 FOLDER_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
+
+_HEADERS = {
+    "X-Content-Type-Options": "nosniff",
+    "Cache-Control": "no-store",
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+}
+
+_log = structlog.get_logger(__name__)
 
 Page = tuple[int, str, bytes]
 """Status, content type, body."""
@@ -63,7 +73,7 @@ def _folder(settings: Settings) -> Path:
 
 
 def _metrics(folder: Path | None) -> Page:
-    from core.metrics import CONTENT_TYPE, exposition  # noqa: PLC0415 - after the folder
+    from core.exposition import CONTENT_TYPE, exposition  # noqa: PLC0415 - after the folder
 
     return 200, CONTENT_TYPE, exposition(folder)
 
@@ -80,7 +90,7 @@ def _port(host: str, port: int | None, pages: Pages) -> Iterator[None]:
         yield
         return
     try:
-        server = ThreadingHTTPServer((host, port), _handler(pages))
+        server = _Server((host, port), _handler(pages))
     except OSError as error:
         raise SetupError(
             f"Port {port} of {host} cannot be had for /metrics: {error.strerror}."
@@ -91,6 +101,14 @@ def _port(host: str, port: int | None, pages: Pages) -> Iterator[None]:
     finally:
         server.shutdown()
         server.server_close()
+
+
+class _Server(ThreadingHTTPServer):
+    """One whose faults are lines of the log."""
+
+    def handle_error(self, request: object, client_address: object) -> None:  # noqa: ARG002 - its
+        """Whoever asked has gone, or a page failed."""
+        _log.warning("A page of the metrics port was not sent.", exc_info=True)
 
 
 def _handler(pages: Pages) -> type[BaseHTTPRequestHandler]:
@@ -105,8 +123,14 @@ def _handler(pages: Pages) -> type[BaseHTTPRequestHandler]:
             self.send_response(status)
             self.send_header("Content-Type", content_type)
             self.send_header("Content-Length", str(len(body)))
+            for name, value in _HEADERS.items():
+                self.send_header(name, value)
             self.end_headers()
             self.wfile.write(body)
+
+        def version_string(self) -> str:
+            """Nobody's but ours to know."""
+            return "upnext"
 
         def log_message(self, format: str, *args: object) -> None:  # noqa: A002
             """Nothing: a scrape is no news."""

@@ -3,7 +3,6 @@
 import math
 import time
 from collections.abc import Coroutine, Iterator, Mapping
-from datetime import timedelta
 from typing import Any, cast
 
 import msgspec
@@ -13,18 +12,18 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from core.clock import utc_now
 from core.cron import OFF
 from core.jobs import UPKEEP, UpkeepKind
-from core.metrics import JOB_LAST_SUCCESS, JOBS_OLDEST, JOBS_QUEUED
+from core.metrics import TRAININGS
 from core.settings import Settings
-from storage.postgres.job_list import PostgresJobList
 from storage.postgres.jobs import PostgresJobs
 from storage.postgres.models import PostgresModels
 from storage.queue import Task
 from upnext.jobs.local_copies import forget_old_copies
 from upnext.jobs.refresh import refresh
+from upnext.jobs.self_recall import watch_recall
+from upnext.measuring import measuring
 from upnext.repeating import repeat
 
 REFRESH_SECONDS = 1.0
-BACKLOG_SECONDS = 10.0
 COPIES_SECONDS = 60.0
 STALE_SECONDS = 5.0
 SCHEDULE = "schedule"
@@ -54,7 +53,8 @@ def upkeep(settings: Settings, engine: AsyncEngine) -> Iterator[Coroutine[Any, A
     watch = _Watch(settings, engine)
     yield repeat("refreshing lists", watch.refresh_lists, REFRESH_SECONDS)
     yield repeat("looking for runs that were left", watch.fail_stale, STALE_SECONDS)
-    yield repeat("counting what is queued", watch.measure, BACKLOG_SECONDS)
+    yield from measuring(engine)
+    yield watch_recall(settings, engine)
 
 
 def local_upkeep(settings: Settings, engine: AsyncEngine) -> Coroutine[Any, Any, None]:
@@ -74,7 +74,6 @@ class _Watch:
         self._settings = settings
         self._engine = engine
         self._models = PostgresModels(engine, utc_now)
-        self._jobs = PostgresJobList(engine, utc_now)
         self._looked = -math.inf
 
     async def refresh_lists(self) -> None:
@@ -88,12 +87,5 @@ class _Watch:
         if self._looked - before > 3 * STALE_SECONDS:
             return  # PostgreSQL was away: runs that could not say so live may say it now
         for model in await self._models.fail_stale():
+            TRAININGS.labels(model.model_type, "failed").inc()
             _log.warning("A run has failed.", model=model.id, reason=model.error)
-
-    async def measure(self) -> None:
-        for one in await self._jobs.backlog():
-            JOBS_QUEUED.labels(one.kind).set(one.queued)
-            waited = utc_now() - one.oldest if one.oldest else timedelta(0)
-            JOBS_OLDEST.labels(one.kind).set(waited.total_seconds())
-            if one.last_done is not None:
-                JOB_LAST_SUCCESS.labels(one.kind).set(one.last_done.timestamp())

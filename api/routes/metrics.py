@@ -7,7 +7,7 @@ from litestar.openapi.datastructures import ResponseSpec
 from litestar.openapi.spec import Example
 from litestar.response.base import ASGIResponse
 
-from core.metrics import CONTENT_TYPE, exposition
+from core.exposition import CONTENT_TYPE, exposition
 
 _EXAMPLE = """\
 # HELP upnext_lists_total Users' own lists: local, redis, stale (either, past its soft age) or miss.

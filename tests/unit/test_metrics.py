@@ -7,6 +7,7 @@ from litestar import Litestar
 from litestar.testing import TestClient
 
 from tests.asking import ADMIN
+from tests.measured import series, undocumented
 
 pytestmark = pytest.mark.unit
 
@@ -31,6 +32,19 @@ def test_requests_are_counted_by_route_and_status(client: TestClient[Litestar]) 
     client.get("/nowhere")
     after = of("/recs/{user_id}", 200), of("/recs/{user_id}", 401), of("none", 404)
     assert after == tuple(number + 1 for number in before)
+
+
+def test_a_route_is_a_template_whatever_was_asked_for(client: TestClient[Litestar]) -> None:
+    for path in (
+        "/recs/ann", "/recs/a%2Fb", "/recs/ann/x", "/users/17/recommendations?limit=3", "//recs/x",
+        "/videos/v1/similar", "/videos/none-such", "/RECS/ann", "/recs/%00", "/health/live/ann",
+    ):  # fmt: skip
+        client.get(path, headers=ADMIN)
+    client.request("TRACE", "/recs/ann")
+    templates = {route.path_format for route in client.app.routes}
+    seen = {dict(labels)["route"] for labels in series("upnext_request_seconds_count")}
+    assert seen <= templates | {"none"}
+    assert undocumented(client.get("/metrics").text, only="upnext_request_seconds") == []
 
 
 def test_where_lists_come_from_is_counted(client: TestClient[Litestar]) -> None:

@@ -4,7 +4,7 @@ import pytest
 from prometheus_client import CollectorRegistry, Counter, Histogram
 from prometheus_client.exposition import generate_latest
 
-from core.tally import Tally
+from core.tally import Tally, observe_many
 
 pytestmark = pytest.mark.unit
 
@@ -27,6 +27,15 @@ async def test_what_is_gathered_is_what_the_histogram_would_have() -> None:
         tally.hand_over()
     assert lines(gathered) == lines(plain)
     assert counter._value.get() == len(SECONDS)
+
+
+def test_many_at_once_are_as_one_by_one() -> None:
+    together, plain = CollectorRegistry(), CollectorRegistry()
+    observe_many(histogram(together).labels("a"), SECONDS)
+    observed = histogram(plain).labels("a")
+    for seconds in SECONDS:
+        observed.observe(seconds)
+    assert lines(together) == lines(plain)
 
 
 def lines(registry: CollectorRegistry) -> list[str]:

@@ -17,7 +17,6 @@ from core.settings import Settings
 from embeddings.items import ItemVectors
 from retrieval.exact import nearest
 from storage.embedded.milvus import MilvusLiteServer
-from storage.milvus import token_of
 from storage.milvus_writer import MilvusWriter
 
 DEPTHS = 10, 100
@@ -93,7 +92,7 @@ def _milvus(settings: Settings) -> Iterator[tuple[str, MilvusWriter]]:
         server.launch()
         try:
             server.wait_ready()
-            with closing(MilvusWriter(server.url, token=token_of(settings))) as writer:
+            with closing(MilvusWriter(server.url)) as writer:
                 yield "Milvus Lite", writer
         finally:
             server.stop()
