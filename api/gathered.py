@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from api.moment import Moment
+from core.tracing import stage
 from core.types import Candidate, UserId, UserState, VideoColumns
 from embeddings.user_encoder import user_vector
 from ranking.features import Asker
@@ -68,7 +69,8 @@ def own_vector(state: UserState | None, moment: Moment) -> NDArray[np.float32] |
     """The vector of what a user watched, None when the live version can say nothing of that."""
     if state is None or moment.live is None or not state.recent:
         return None
-    return user_vector(moment.live.encoder, state.recent, moment.live.items)
+    with stage("encode", **{"upnext.model.version": moment.live.version}):
+        return user_vector(moment.live.encoder, state.recent, moment.live.items)
 
 
 def _vectors(hashes: NDArray[np.uint64], moment: Moment) -> NDArray[np.float32]:

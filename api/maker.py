@@ -10,6 +10,7 @@ from msgspec import structs
 from api.explaining import Explanations, explained, explained_popularity
 from api.gathered import Gathered, asker_of, gathered, own_vector
 from api.moment import NOTHING_EXPLAINED, Moment
+from core.tracing import stage
 from core.types import (
     NO_FILTERS,
     Candidate,
@@ -196,15 +197,16 @@ def maker_over(search: VectorSearch, *, deadline_seconds: float) -> Maker:
 def _ranked(
     found: Gathered, state: UserState | None, moment: Moment, *, limit: int, explain: bool
 ) -> Made:
-    ranked = rank(
-        found.candidates,
-        found.columns,
-        vectors=found.vectors,
-        asker=found.asker,
-        config=moment.config,
-        model_weights=moment.model_weights,
-        limit=limit,
-    )
+    with stage("rank"):
+        ranked = rank(
+            found.candidates,
+            found.columns,
+            vectors=found.vectors,
+            asker=found.asker,
+            config=moment.config,
+            model_weights=moment.model_weights,
+            limit=limit,
+        )
     told = explained(ranked, found, state, moment) if explain else NOTHING_EXPLAINED
     return Made(tuple(ranked), found.left_out, explanations=told)
 

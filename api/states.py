@@ -7,6 +7,7 @@ import structlog
 
 from api.ports import StateStore, UserCache
 from core.errors import Unavailable
+from core.tracing import stage
 from core.types import UserId, UserState
 
 HURRIED = 4  # reads of PostgreSQL at a time, of a pool of ten: those let in need the others
@@ -52,10 +53,11 @@ class States:
 
     async def find(self, user_id: UserId, missing: frozenset[str] = frozenset()) -> Found:
         """The user's state; `missing` names what has just failed and is not asked again."""
-        kept = await self.kept(user_id, missing)
-        if kept.state is not None:
-            return kept
-        return await self._from_store(user_id, kept.missing)
+        with stage("state"):
+            kept = await self.kept(user_id, missing)
+            if kept.state is not None:
+                return kept
+            return await self._from_store(user_id, kept.missing)
 
     async def kept(self, user_id: UserId, missing: frozenset[str] = frozenset()) -> Found:
         """As `find`, from the cache alone."""

@@ -4,6 +4,7 @@ from datetime import datetime
 from typing import Final, Literal
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 from core.types import DataSpan, ModelStatus, ModelType
 
@@ -94,3 +95,10 @@ class CloudEvent(msgspec.Struct, frozen=True, kw_only=True):
     source: str = SOURCE
     specversion: str = "1.0"
     datacontenttype: str = "application/json"
+
+
+class TracedEvent(CloudEvent, frozen=True, kw_only=True):
+    """An envelope that may say what caused it: CloudEvents' extension for distributed tracing."""
+
+    traceparent: str | UnsetType = UNSET
+    tracestate: str | UnsetType = UNSET

@@ -4,13 +4,15 @@ from datetime import datetime
 
 import msgspec
 
+from core.tracing import Trace
+
 
 class Message(msgspec.Struct, frozen=True, kw_only=True):
     """A message as it came.
 
     `position` names its place on the bus, the same at every delivery; `received_at` is when the
     bus got it, UTC; `deliveries` counts how often it was delivered, from 1; `handle` is the
-    adapter's own.
+    adapter's own; `trace` is that of its headers, kept only where traces are.
     """
 
     subject: str
@@ -19,3 +21,4 @@ class Message(msgspec.Struct, frozen=True, kw_only=True):
     received_at: datetime
     deliveries: int = 1
     handle: object = None
+    trace: Trace = msgspec.field(default_factory=dict)

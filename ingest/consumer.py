@@ -16,12 +16,19 @@ from core.metrics import (
     EVENTS,
     EVENTS_WAITING,
 )
+from core.tracing import root
 from ingest.handling import Outcome
 from ingest.ports import EventSource
+from ingest.tracing import traces_of
 
 FIRST_PAUSE_SECONDS: Final = 0.25
 LONGEST_PAUSE_SECONDS: Final = 2.0
 LAG_SECONDS: Final = 5.0
+_PROCESS: Final = {
+    "messaging.operation.name": "process",
+    "messaging.operation.type": "process",
+    "messaging.consumer.group.name": "upnext",
+}
 
 log = structlog.get_logger(__name__)
 
@@ -87,6 +94,13 @@ class Consumer:
         messages = await self._source.fetch(self._most)
         if not messages:
             return False
+        links = traces_of(messages)
+        with root("process analytics", kind="consumer", links=links, attributes=_PROCESS) as span:
+            span.set("messaging.batch.message_count", len(messages))
+            await self._process(messages)
+        return True
+
+    async def _process(self, messages: Sequence[Message]) -> None:
         began = monotonic()
         try:
             outcome = await self._handler.handle(messages)
@@ -95,7 +109,6 @@ class Consumer:
             raise
         await self._source.acknowledge(messages)
         _measure(messages, outcome, monotonic() - began)
-        return True
 
     def _go_on(self) -> None:
         if self._away is not None:

@@ -11,7 +11,7 @@ from typing import Final
 
 import structlog
 
-from core.errors import Unavailable
+from core.errors import PartlyAway, Unavailable
 from core.types import UserId
 from ingest.ports import OwedDrops, StateCache
 
@@ -32,18 +32,21 @@ class Dropping:
         self._look = True  # soon: something may be owed
         self._said = False
 
-    async def drop(self, revisions: Mapping[UserId, int]) -> None:
+    async def drop(self, revisions: Mapping[UserId, int]) -> bool:
         """Drop, or owe. Raises `Unavailable` when neither cache nor database answers."""
         if not revisions:
-            return
+            return True
         try:
             await self._cache.forget_many(revisions)
         except Unavailable as error:
-            await self._owed.owe(revisions)
+            done = error.done if isinstance(error, PartlyAway) else {}
+            await self._owed.owe({one: at for one, at in revisions.items() if one not in done})
             self._look = True
             if not self._said:
                 log.warning("lists_not_dropped", users=len(revisions), reason=str(error))
             self._said = True
+            return False
+        return True
 
     async def pay(self) -> int:
         """Drop what is owed, by anybody; how many users' lists.
@@ -53,7 +56,11 @@ class Dropping:
         """
         paid = 0
         while chunk := await self._owed.owed(CHUNK):
-            await self._cache.forget_many(chunk)
+            try:
+                await self._cache.forget_many(chunk)
+            except PartlyAway as error:
+                await self._owed.settle({user_id: chunk[user_id] for user_id in error.done})
+                raise
             await self._owed.settle(chunk)
             paid += len(chunk)
         return paid

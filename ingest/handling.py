@@ -9,6 +9,8 @@ from core.clock import Clock, utc_now
 from core.dead_letters import Refused
 from core.errors import InvalidInput
 from core.messages import Message
+from core.metrics import EVENT_TO_LIST_SECONDS
+from core.tally import observe_many
 from core.types import AddCounts, Interaction
 from ingest.checks import LatestTime, latest_time
 from ingest.events import Event, interaction_of
@@ -93,7 +95,12 @@ class Handler:
             await self._commit(rows[half:], sources[half:], outcome, refused)
             return
         _count(outcome, counts)
-        await self._drops.drop(counts.revisions)
+        if await self._drops.drop(counts.revisions):
+            now = self._clock()
+            observe_many(
+                EVENT_TO_LIST_SECONDS,
+                [max(0.0, (now - source.received_at).total_seconds()) for source in sources],
+            )
 
 
 def _count(outcome: Outcome, counts: AddCounts) -> None:

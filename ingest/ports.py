@@ -99,8 +99,8 @@ class DeadLetters(Protocol):
 class Drops(Protocol):
     """What was made of a user's older history."""
 
-    async def drop(self, revisions: Mapping[UserId, int]) -> None:
-        """Drop these users' states and lists, now, or surely later if the cache is away.
+    async def drop(self, revisions: Mapping[UserId, int]) -> bool:
+        """Drop these users' states and lists; whether now, or surely later as the cache is away.
 
         Raises:
             Unavailable: neither, for PostgreSQL is away too.

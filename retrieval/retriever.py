@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from core.tracing import stage
 from core.types import Candidate, Source
 from retrieval.merge import merge, top_up
 from retrieval.query import CandidateSource, Query
@@ -45,13 +46,13 @@ class Retriever:
         At least 100 when the catalogue has as many allowed videos, whatever failed: what is
         missing is filled with popular ones from memory. Never raises `Unavailable`.
         """
-        calls = {name: source.find(query) for name, source in self._sources.items()}
+        calls = {name: self._found(name, query) for name in self._sources}
         answers, missing = await together(calls, self._deadline_seconds)
         found = {name: answers[name] for name in self._sources if name in answers}
         quotas = {name: max(1, round(share * query.wanted)) for name, share in SHARES.items()}
-        merged = merge(found, query, quotas)
         left_out = {str(name): why for name, why in missing.items()}
-        full = top_up(merged, query, LONGEST_LIST)
+        with stage("merge"):
+            full = top_up(merge(found, query, quotas), query, LONGEST_LIST)
         return Retrieved(full, left_out, frozenset(query.without))
 
     async def listing(self, name: Source, query: Query) -> Retrieved:
@@ -59,5 +60,11 @@ class Retriever:
 
         Filled with popular ones while the catalogue has allowed videos.
         """
-        own = await self._sources[name].find(replace(query, wanted=LONGEST_LIST))
+        own = await self._found(name, replace(query, wanted=LONGEST_LIST))
         return Retrieved(top_up(own, query, LONGEST_LIST))
+
+    async def _found(self, name: Source, query: Query) -> Sequence[Candidate]:
+        with stage(name) as step:
+            found = await self._sources[name].find(query)
+            step.set("upnext.candidates", len(found))
+            return found

@@ -11,7 +11,8 @@ from contextlib import contextmanager
 import structlog
 
 from core.errors import Unavailable
-from core.metrics import BREAKER_OPEN, BREAKER_OPENINGS
+from core.metrics import BREAKER_OPEN, BREAKER_OPENINGS, DEPENDENCY_ERRORS
+from core.tracing import Attribute, calling
 
 FAILURES = 3
 PAUSE_SECONDS = 1.0
@@ -54,15 +55,23 @@ class Breaker:
         self._answered = 0
         self._closed_at = float("-inf")
         self._probing: asyncio.Task[None] | None = None
-        BREAKER_OPEN.labels(dependency).set(0)
+        BREAKER_OPEN.labels(dependency).inc(0)  # shown from now on
 
     def is_open(self) -> bool:
         """Whether calls fail at once."""
         return self._probing is not None
 
     @contextmanager
-    def calling(self) -> Iterator[None]:
-        """A call: the block raises `Unavailable` of this dependency when there was no answer.
+    def calling(self, name: str, /, **attributes: Attribute) -> Iterator[None]:
+        """As `passing`, of one call: measured, and a span of this name in the trace under way."""
+        if self.is_open():  # it takes no time, which would make the dependency look quick
+            DEPENDENCY_ERRORS.labels(self._dependency).inc()
+        with self.passing(), calling(self._dependency, name, **attributes):
+            yield
+
+    @contextmanager
+    def passing(self) -> Iterator[None]:
+        """The block raises `Unavailable` of this dependency when there was no answer.
 
         Any other error says nothing of the dependency. Enter it in the running event loop.
 
@@ -84,10 +93,14 @@ class Breaker:
             self._failures = 0
 
     async def close(self) -> None:
-        """Stop asking; for the end of the process."""
-        if self._probing is not None:
-            self._probing.cancel()
-            await asyncio.wait([self._probing])
+        """Stop asking; for the end of what asks."""
+        probing = self._probing
+        if probing is None or probing.done():
+            return
+        probing.cancel()
+        await asyncio.wait([probing])
+        if probing.cancelled():
+            BREAKER_OPEN.labels(self._dependency).dec()
 
     def _failed(self, error: Unavailable) -> None:
         self._failures += 1
@@ -99,7 +112,7 @@ class Breaker:
             reason=str(error),
         )
         BREAKER_OPENINGS.labels(self._dependency).inc()
-        BREAKER_OPEN.labels(self._dependency).set(1)
+        BREAKER_OPEN.labels(self._dependency).inc()
         self._probing = asyncio.create_task(self._until_answered())
 
     async def _until_answered(self) -> None:
@@ -110,7 +123,7 @@ class Breaker:
         self._closed_at = loop.time()
         self._failures = 0
         self._probing = None
-        BREAKER_OPEN.labels(self._dependency).set(0)
+        BREAKER_OPEN.labels(self._dependency).dec()
         _log.info("A dependency answers again.", dependency=self._dependency)
 
     async def _answers(self) -> bool:

@@ -12,8 +12,10 @@ from sqlalchemy import Row, text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from core.errors import InvalidInput, Unavailable
-from core.events import SUBJECTS, CloudEvent, Event
+from core.events import SUBJECTS, Event, TracedEvent
+from core.tracing import NO_TRACE, Trace
 from storage.postgres.engine import budget_of, transaction
+from storage.postgres.traces import keep_trace, traces_of
 
 _PAGE = 100
 _log = structlog.get_logger(__name__)
@@ -65,6 +67,7 @@ async def append_many(connection: AsyncConnection, events: Sequence[Event]) -> N
     ]
     if rows:
         await connection.execute(_APPEND, rows)
+        await keep_trace(connection, [str(row["id"]) for row in rows])
 
 
 async def wait_for_relay(connection: AsyncConnection) -> None:
@@ -95,12 +98,13 @@ class PostgresOutbox:
             if not await connection.scalar(_LOCK):
                 return 0
             rows = (await connection.execute(WAITING)).all()
+            traces = await traces_of(connection, [str(row.message_id) for row in rows])
             sent: list[int] = []
             failure: Unavailable | None = None
             try:
                 async with asyncio.timeout(budget and budget / 2):
                     for row in rows:
-                        await _publish(bus, row)
+                        await _publish(bus, row, traces.get(str(row.message_id), NO_TRACE))
                         sent.append(row.id)
             except TimeoutError:
                 failure = None if sent else Unavailable("bus", "the bus is too slow")
@@ -117,16 +121,18 @@ class PostgresOutbox:
             return (await connection.execute(_PRUNE, {"before": before})).rowcount
 
 
-async def _publish(bus: Publisher, row: Row[Any]) -> None:
+async def _publish(bus: Publisher, row: Row[Any], trace: Trace) -> None:
+    """Publish an event that tells its cause; a span for each try would be many while none helps."""
     message_id, key = str(row.message_id), row.data.get("model_id")
     try:
-        await bus.publish(SUBJECTS[row.type], message_id, _envelope(row), key)
+        await bus.publish(SUBJECTS[row.type], message_id, _envelope(row, trace), key)
     except InvalidInput as error:
         _log.error("An event stays here.", id=message_id, type=row.type, reason=str(error))
 
 
-def _envelope(row: Row[Any]) -> bytes:
-    event = CloudEvent(
+def _envelope(row: Row[Any], trace: Trace) -> bytes:
+    event = TracedEvent(
+        **trace,
         id=str(row.message_id),
         type=row.type,
         time=row.created_at,

@@ -315,3 +315,12 @@ watch_shares = Table(
     Column("watches", BigInteger, nullable=False),
     Column("updated_at", _time(), nullable=False, server_default=text("now()")),
 )
+
+# The trace that jobs, runs and events of the outbox were asked for in, by their ids.
+traces = Table(
+    "traces",
+    metadata,
+    Column("id", _id(), primary_key=True),
+    Column("trace", JSONB, nullable=False),
+    Column("created_at", _time(), nullable=False, server_default=text("now()")),
+)

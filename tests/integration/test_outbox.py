@@ -18,13 +18,22 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from core.clock import utc_now
 from core.errors import Unavailable
-from core.events import CloudEvent, DeadLetter, ModelTrainingCompleted, ModelTrainingStarted
+from core.events import (
+    CloudEvent,
+    DeadLetter,
+    ModelTrainingCompleted,
+    ModelTrainingStarted,
+    TracedEvent,
+)
 from core.settings import load
+from core.tracing import extract, root
 from storage.bus import Bus, connect
 from storage.postgres.engine import pool
 from storage.postgres.models import PostgresModels
 from storage.postgres.outbox import PostgresOutbox, append
+from storage.postgres.traces import prune_traces
 from tests.asyncapi import complaints
+from tests.spans import CALLER, header_of, recorded
 
 pytestmark = pytest.mark.integration
 
@@ -122,6 +131,28 @@ async def test_events_go_out_in_order_as_cloud_events(engine: AsyncEngine) -> No
     ended = msgspec.json.decode(completed.data, type=ModelTrainingCompleted)
     assert (ended.model_id, ended.status, ended.error) == (model_id, "failed", "Too little data.")
     assert ended.duration_seconds >= 0
+
+
+async def test_events_tell_the_trace_that_caused_them(engine: AsyncEngine) -> None:
+    sent: list[TracedEvent] = []
+
+    class Recorder:
+        async def publish(
+            self, subject: str, message_id: str, payload: bytes, key: str | None = None
+        ) -> None:
+            assert complaints(subject, payload) == [], (message_id, key)
+            sent.append(msgspec.json.decode(payload, type=TracedEvent))
+
+    with recorded() as spans:
+        caller = extract({"traceparent": CALLER, "tracestate": "a=b"})
+        with root("job training", kind="consumer", caused_by=caller):
+            await failed_run(engine)
+        assert await PostgresOutbox(engine).relay(Recorder()) == 2
+    causes = {header_of(span) for span in spans.all() if span.name == "transaction"}
+    assert {str(one.traceparent) for one in sent} <= causes
+    assert [one.tracestate for one in sent] == ["a=b", "a=b"]
+    assert all(str(one.traceparent)[3:35] == CALLER[3:35] for one in sent)
+    assert await prune_traces(engine, utc_now() + timedelta(minutes=1)) == 2
 
 
 async def test_a_bus_that_goes_away_keeps_the_rest_for_later(engine: AsyncEngine) -> None:

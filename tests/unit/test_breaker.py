@@ -30,7 +30,7 @@ class Dependency:
             raise Unavailable(self.name)
 
     def call(self, error: Exception | None = None) -> None:
-        with self.breaker.calling():
+        with self.breaker.calling("ask"):
             self.calls += 1
             if self.away:
                 raise error or Unavailable(self.name)
@@ -74,7 +74,7 @@ async def test_one_who_waits_too_long_while_others_are_answered_says_nothing(
     dependency: Dependency,
 ) -> None:
     async def slow(end: asyncio.Event) -> None:
-        with dependency.breaker.calling():
+        with dependency.breaker.calling("ask"):
             await end.wait()
             raise Unavailable(dependency.name)
 
@@ -157,10 +157,28 @@ async def test_a_probe_that_breaks_is_no_answer() -> None:
         raise RuntimeError
 
     broken = Breaker("broken", probe, failures=1, pause_seconds=60)
-    with pytest.raises(Unavailable), broken.calling():
+    with pytest.raises(Unavailable), broken.calling("ask"):
         raise Unavailable("broken")
     with capture_logs() as logs:
         await turns()
     assert broken.is_open()
     assert [line["log_level"] for line in logs] == ["error"]
     await broken.close()
+
+
+async def test_one_that_is_closed_for_good_is_not_counted_as_open() -> None:
+    def open_now() -> float:
+        return float(BREAKER_OPEN.labels("node")._value.get())
+
+    nodes = [Dependency("node") for _ in range(2)]
+    for node in nodes:
+        node.fail(3)
+    assert open_now() == 2
+    await turns()
+    nodes[0].away = False
+    nodes[0].let.release()
+    await turns()
+    assert open_now() == 1
+    for node in nodes:
+        await node.breaker.close()
+    assert open_now() == 0

@@ -73,7 +73,7 @@ async def test_debts_are_paid_soon_and_others_debts_in_a_while(world: World) -> 
 
 async def _owe(world: World, dropping: Dropping, revisions: Mapping[UserId, int]) -> None:
     world.cache.away = True
-    await dropping.drop(revisions)
+    assert not await dropping.drop(revisions)
 
 
 async def _come_back(world: World) -> None:

@@ -1,11 +1,13 @@
 """What a batch of events does: commit, drop, and set aside what breaks a rule."""
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import msgspec
 import pytest
+from prometheus_client import REGISTRY
 
+from core.clock import utc_now
 from core.errors import InvalidInput
 from core.messages import Message
 from core.types import AddCounts, Interaction, UserId
@@ -111,3 +113,25 @@ async def test_what_the_store_refuses_is_found_among_its_neighbours(world: World
     assert (outcome.accepted, outcome.dead) == (99, 1)
     assert (await world.letters.get(1)).payload == sent[70].payload
     assert store.calls < 20
+
+
+async def test_how_old_an_event_is_when_its_lists_are_dropped_is_measured(world: World) -> None:
+    def measured(what: str) -> float:
+        return REGISTRY.get_sample_value(f"upnext_event_to_list_seconds_{what}") or 0.0
+
+    before = measured("count"), measured("sum")
+    received = utc_now() - timedelta(seconds=20)
+    messages = [
+        Message(subject=sent.subject, payload=sent.payload, position=str(at), received_at=received)
+        for at, sent in enumerate(
+            (event("u1", "v1"), event("u2", "v1"), event("u2", "v1", rating=9))
+        )
+    ]
+    await world.handler().handle(messages)
+    assert measured("count") == before[0] + 2  # not of the dead letter
+    assert 40.0 <= measured("sum") - before[1] < 60.0
+
+    world.cache.away = True  # they are dropped later, when nobody can say how late it was
+    again = msgspec.structs.replace(messages[0], payload=event("u1", "v2").payload)
+    await world.handler().handle([again])
+    assert measured("count") == before[0] + 2
