@@ -3,8 +3,8 @@
 import math
 import time
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from typing import Any, Literal
 
 import jwt
@@ -12,12 +12,13 @@ import msgspec
 
 from api.keys import KeySet
 from api.ports import KeySource
+from api.secret_lines import SecretLines
 from core.errors import SetupError, Unauthenticated
+from core.secrets import JWT_BYTES, jwt_secrets
 from core.settings import Settings
 
 Role = Literal["user", "service", "trainer", "admin"]
 ALGORITHM = "HS256"  # of tokens signed with the secret
-SECRET_BYTES = 32  # RFC 7518 3.2: a key of the hash's size or larger
 REMEMBER_SECONDS = 300.0
 REMEMBERED = 25_000  # about 600 bytes each
 REMEMBERED_BYTES = 2048  # a longer token is checked each time, so that memory is bounded, too
@@ -44,46 +45,51 @@ class _Claims(msgspec.Struct, frozen=True):
 
 
 class TokenVerifier:
-    """Checks tokens signed with our secret (HS256) or by an issuer's keys (RS256, ES256).
+    """Checks tokens signed with a secret of ours (HS256) or an issuer's keys (RS256, ES256).
 
-    Which key and algorithm a token is checked with is ours to say: the secret is for HS256 alone,
+    Which key and algorithm a token is checked with is ours to say: a secret is for HS256 alone,
     a public key for the algorithm of its kind alone, and keys that a token brings along or points
     to are not looked at. Verified tokens are remembered, the least recently used forgotten first,
-    for five minutes, never past their `exp`, and not beyond a change of the issuer's keys.
+    for five minutes, never past their `exp`, and not beyond a change of the secrets or keys.
     """
 
     def __init__(
         self,
         secret: str | None,
         *,
+        lines: SecretLines | None = None,
         keys: KeySet | None = None,
         issuer: str | None = None,
         audience: str | None = None,
         leeway_seconds: float = 0.0,
         clock: Callable[[], float] = time.time,
     ) -> None:
+        """Trust `secret`, or else the secrets of a file, and `keys`."""
         self.keys = keys
         self._secret = secret
+        self._lines = lines
         self._issuer = issuer
         self._audience = audience
         self._leeway = leeway_seconds
         self._clock = clock
         self._remembered: OrderedDict[str, tuple[Principal, float]] = OrderedDict()
         self._roles: dict[frozenset[str], frozenset[Role]] = {}
-        if keys is not None:
-            keys.changed = self._remembered.clear
+        for changing in (keys, lines):
+            if changing is not None:
+                changing.changed = self._remembered.clear
 
     @property
     def ready(self) -> bool:
         """Whether tokens can be checked."""
-        return self._secret is not None or (self.keys is not None and self.keys.known)
+        return bool(self._secrets()) or (self.keys is not None and self.keys.known)
 
     @asynccontextmanager
     async def kept(self) -> AsyncIterator[None]:
-        """Keep the issuer's keys, if there is one, current for the time of the block."""
+        """Keep secrets and keys that may change current for the time of the block."""
         async with AsyncExitStack() as stack:
-            if self.keys is not None:
-                await stack.enter_async_context(self.keys.kept())
+            for changing in (self.keys, self._lines):
+                if changing is not None:
+                    await stack.enter_async_context(changing.kept())
             yield
 
     def known(self, token: str) -> Principal | None:
@@ -109,8 +115,8 @@ class TokenVerifier:
             raise Unauthenticated(f"The token has more than {TOKEN_BYTES} characters.")
         try:
             header = jwt.get_unverified_header(token)
-            key, algorithm = await self._key(header)
-            claims = msgspec.convert(self._decoded(token, key, algorithm), _Claims)
+            keys, algorithm = await self._keys(header)
+            claims = msgspec.convert(self._decoded(token, keys, algorithm), _Claims)
         except (jwt.PyJWTError, msgspec.ValidationError, ValueError, RecursionError) as error:
             raise Unauthenticated("The token is not valid: get a new one.") from error
         self._check_times(claims)
@@ -118,18 +124,31 @@ class TokenVerifier:
             raise Unauthenticated(f"`sub` of a token has 1 to {SUB_LENGTH} printable characters.")
         return claims
 
-    async def _key(self, header: dict[str, Any]) -> tuple[Any, str]:
-        """What the token is to be checked with, and the one algorithm to do it by."""
+    def _secrets(self) -> tuple[str, ...]:
+        if self._secret is not None:
+            return (self._secret,)
+        return self._lines.current if self._lines is not None else ()
+
+    async def _keys(self, header: dict[str, Any]) -> tuple[Sequence[Any], str]:
+        """What the token may be signed with, and the one algorithm to check it by."""
         named = header.get("alg")
-        if named == ALGORITHM and self._secret is not None:
-            return self._secret, ALGORITHM
+        if named == ALGORITHM and (secrets := self._secrets()):
+            return secrets, ALGORITHM
         if named in ("RS256", "ES256") and self.keys is not None:
             key = await self.keys.find(header.get("kid"), named)
             if key is not None:
-                return key.public, key.algorithm
+                return (key.public,), key.algorithm
         raise Unauthenticated("The token is signed by nobody who is trusted here.")
 
-    def _decoded(self, token: str, key: Any, algorithm: str) -> dict[str, Any]:  # noqa: ANN401
+    def _decoded(self, token: str, keys: Sequence[Any], algorithm: str) -> dict[str, Any]:
+        """The claims by the first key that fits. Raises `jwt.PyJWTError`."""
+        *others, last = keys
+        for key in others:
+            with suppress(jwt.InvalidSignatureError):
+                return self._decoded_by(token, key, algorithm)
+        return self._decoded_by(token, last, algorithm)
+
+    def _decoded_by(self, token: str, key: Any, algorithm: str) -> dict[str, Any]:  # noqa: ANN401
         return jwt.decode(
             token,
             key,
@@ -178,17 +197,18 @@ def verifier(settings: Settings, source: KeySource | None = None) -> TokenVerifi
     Raises:
         SetupError: there is neither a usable secret nor an issuer's URL.
     """
-    secret = settings.jwt_secret.get_secret_value() if settings.jwt_secret else None
-    if secret is not None and len(secret.encode()) < SECRET_BYTES:
-        raise SetupError(f"UPNEXT_JWT_SECRET must have {SECRET_BYTES} bytes or more.")
-    if secret is None and source is None:
+    secrets = jwt_secrets(settings)
+    if not secrets and source is None:
         raise SetupError(
-            f"Set UPNEXT_JWT_SECRET to a secret of {SECRET_BYTES} bytes or more; there is no "
-            "default. `openssl rand -hex 32` makes one. Or set UPNEXT_JWT_JWKS_URL to where the "
-            "issuer of your tokens publishes its keys."
+            f"Set UPNEXT_JWT_SECRET to a secret of {JWT_BYTES} bytes or more, or "
+            "UPNEXT_JWT_SECRET_FILE to a file of one; there is no default. `openssl rand -hex 32` "
+            "makes one. Or set UPNEXT_JWT_JWKS_URL to where the issuer of your tokens publishes "
+            "its keys."
         )
+    file = settings.jwt_secret_file
     return TokenVerifier(
-        secret,
+        secrets[0] if secrets and file is None else None,
+        lines=None if file is None else SecretLines(file),
         keys=None if source is None else KeySet(source),
         issuer=settings.jwt_issuer,
         audience=settings.jwt_audience,

@@ -7,7 +7,10 @@ from typing import BinaryIO, Protocol
 from urllib.parse import unquote, urlsplit
 from uuid import uuid4
 
+from core.access import Files, access
 from core.errors import NotFound, SetupError, Unavailable
+from core.settings import Settings, given
+from storage.artifact_calls import measured
 
 
 class Artifacts(Protocol):
@@ -23,19 +26,21 @@ class Artifacts(Protocol):
     def hand_out(self, key: str, seconds: int) -> str | BinaryIO: ...  # noqa: D102
 
 
-def artifact_store(url: str) -> Artifacts:
-    """The store of `file:///folder` or `s3://bucket/prefix`.
+def artifact_store(where: Settings | str) -> Artifacts:
+    """The store of these settings, or of `file:///folder` or `s3://bucket/prefix` by itself.
 
     Raises:
-        SetupError: the URL is of neither kind.
+        SetupError: the URL is missing or of neither kind, or a file of TLS cannot be used.
     """
+    url = where if isinstance(where, str) else given(where, "artifacts_url")
+    tls = Files() if isinstance(where, str) else access(where, "artifacts").tls
     parts = urlsplit(url)
     if parts.scheme == "file" and parts.path:
         return DirectoryArtifacts(Path(unquote(parts.path)))
     if parts.scheme == "s3" and parts.netloc:
         from storage.artifacts_s3 import S3Artifacts  # noqa: PLC0415  (boto3 only where used)
 
-        return S3Artifacts(parts.netloc, parts.path.strip("/"))
+        return S3Artifacts(parts.netloc, parts.path.strip("/"), tls)
     raise SetupError(
         f"UPNEXT_ARTIFACTS_URL cannot be used: {url!r}. "
         "Give file:///an/absolute/folder or s3://bucket/prefix."
@@ -53,6 +58,7 @@ class DirectoryArtifacts:
         """See `ArtifactStore.url`."""
         return self._root.as_uri()
 
+    @measured
     def put(self, key: str, path: Path) -> None:
         """See `ArtifactStore.put`."""
         try:
@@ -60,6 +66,7 @@ class DirectoryArtifacts:
         except OSError as error:
             raise Unavailable("artifacts", f"{key} could not be stored: {error}") from error
 
+    @measured
     def fetch(self, key: str, path: Path) -> None:
         """See `ArtifactStore.fetch`."""
         try:
@@ -69,6 +76,7 @@ class DirectoryArtifacts:
         except OSError as error:
             raise Unavailable("artifacts", f"{key} could not be read: {error}") from error
 
+    @measured
     def hand_out(self, key: str, seconds: int) -> BinaryIO:  # noqa: ARG002 - a file needs no end
         """See `api.jobs.ResultStore.hand_out`: the open file."""
         try:
@@ -78,6 +86,7 @@ class DirectoryArtifacts:
         except OSError as error:
             raise Unavailable("artifacts", f"{key} could not be read: {error}") from error
 
+    @measured
     def keys(self, prefix: str) -> list[str]:
         """See `ArtifactStore.keys`; only the prefix's own folder is walked."""
         folder = self._root / prefix.rpartition("/")[0]
@@ -92,6 +101,7 @@ class DirectoryArtifacts:
         keys = (path.relative_to(self._root).as_posix() for path in walk if not _aside(path))
         return sorted(key for key in keys if key.startswith(prefix))
 
+    @measured
     def delete(self, prefix: str) -> None:
         """See `ArtifactStore.delete`."""
         for key in self.keys(prefix):

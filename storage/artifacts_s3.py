@@ -9,9 +9,12 @@ import boto3
 from boto3.exceptions import Boto3Error
 from boto3.s3.transfer import TransferConfig
 from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError, FlexibleChecksumError
+from botocore.exceptions import BotoCoreError, ClientError, FlexibleChecksumError, SSLError
 
+from core.access import Files
 from core.errors import NotFound, Unavailable
+from core.tls import trouble
+from storage.artifact_calls import measured
 
 # A store that hangs is given up within 9 s, which is below what a start waits for.
 READING = Config(connect_timeout=2, read_timeout=4, retries={"total_max_attempts": 2})
@@ -21,12 +24,17 @@ DOWNLOAD = TransferConfig(num_download_attempts=2)  # of a body that breaks off
 MISSING = {"404", "NoSuchKey"}
 
 
+_BY_DEFAULT = Files()
+
+
 class S3Artifacts:
     """Objects under `s3://bucket/prefix/`; S3 itself stores an object whole or not at all."""
 
-    def __init__(self, bucket: str, prefix: str = "") -> None:
-        self._reading = boto3.client("s3", config=READING)
-        self._writing = boto3.client("s3", config=WRITING)
+    def __init__(self, bucket: str, prefix: str = "", tls: Files = _BY_DEFAULT) -> None:
+        """Without a file of authorities `AWS_CA_BUNDLE` is asked, then boto3's own."""
+        ca_file = None if tls.ca_file is None else str(tls.ca_file)
+        self._reading = boto3.client("s3", config=_shown(READING, tls), verify=ca_file)
+        self._writing = boto3.client("s3", config=_shown(WRITING, tls), verify=ca_file)
         self._bucket = bucket
         self._prefix = f"{prefix}/" if prefix else ""
 
@@ -35,11 +43,13 @@ class S3Artifacts:
         """See `ArtifactStore.url`."""
         return f"s3://{self._bucket}/{self._prefix}".rstrip("/")
 
+    @measured
     def put(self, key: str, path: Path) -> None:
         """See `ArtifactStore.put`."""
         with _mapped(key):
             self._writing.upload_file(str(path), self._bucket, self._prefix + key)
 
+    @measured
     def fetch(self, key: str, path: Path) -> None:
         """See `ArtifactStore.fetch`."""
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -58,6 +68,7 @@ class S3Artifacts:
         name = self._prefix + key
         self._reading.download_file(self._bucket, name, str(path), Config=DOWNLOAD)
 
+    @measured
     def hand_out(self, key: str, seconds: int) -> str:
         """See `api.jobs.ResultStore.hand_out`: a presigned URL."""
         wanted = {"Bucket": self._bucket, "Key": self._prefix + key}
@@ -68,6 +79,7 @@ class S3Artifacts:
             )
         return url
 
+    @measured
     def keys(self, prefix: str) -> list[str]:
         """See `ArtifactStore.keys`."""
         pages = self._reading.get_paginator("list_objects_v2")
@@ -79,6 +91,7 @@ class S3Artifacts:
             ]
         return sorted(found)
 
+    @measured
     def delete(self, prefix: str) -> None:
         """See `ArtifactStore.delete`."""
         for key in self.keys(prefix):
@@ -89,6 +102,14 @@ class S3Artifacts:
         """See `ArtifactStore.probe`."""
         with _mapped(self.url):
             self._reading.list_objects_v2(Bucket=self._bucket, Prefix=self._prefix, MaxKeys=1)
+
+
+def _shown(config: Config, tls: Files) -> Config:
+    """With our certificate, if there is one."""
+    if tls.certificate_file is None:
+        return config
+    key = tls.key_file or tls.certificate_file
+    return config.merge(Config(client_cert=(str(tls.certificate_file), str(key))))
 
 
 @contextmanager
@@ -104,4 +125,6 @@ def _mapped(key: str) -> Iterator[None]:
 
 
 def _away(key: str, error: Exception) -> Unavailable:
+    if isinstance(error, SSLError) and (said := trouble(error)):
+        return Unavailable("artifacts", f"S3 over TLS: {said}")
     return Unavailable("artifacts", f"S3 did not do what was asked of {key}: {error}")

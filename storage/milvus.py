@@ -2,17 +2,21 @@
 
 import asyncio
 import logging
+import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Final
 
 import grpc
 import numpy as np
 from numpy.typing import NDArray
 from pymilvus import AsyncMilvusClient, MilvusClient, MilvusException
 
+from core.access import PLAIN, Access, access
 from core.errors import Unavailable
 from core.settings import Settings
+from core.tls import trouble
+from core.tracing import OPERATION
 from core.types import Hits
 from storage.breaker import Breaker
 
@@ -32,12 +36,8 @@ _GRPC_OPTIONS = {
     "grpc.keepalive_time_ms": 7_200_000,
     "grpc.max_reconnect_backoff_ms": 5_000,
 }
+_SEARCH: Final = {"db.system.name": "milvus", OPERATION: "search"}
 NOT_LOADED = 101  # the same code on Milvus Lite, 2.3 and 2.6
-
-
-def token_of(settings: Settings) -> str:
-    """What Milvus asks for: `user:password`, empty when it asks for nothing."""
-    return settings.milvus_token.get_secret_value() if settings.milvus_token else ""
 
 
 def search_params(k: int) -> dict[str, Any]:
@@ -45,22 +45,41 @@ def search_params(k: int) -> dict[str, Any]:
     return {"metric_type": "IP", "params": {"ef": min(max(EF_PER_HIT * k, MIN_EF), MAX_EF)}}
 
 
-def blocking_client(uri: str, *, token: str = "", timeout_seconds: float) -> MilvusClient:
+def blocking_client(uri: str, how: Access = PLAIN, *, timeout_seconds: float) -> MilvusClient:
     """A client for jobs and tools. Raises pymilvus's own errors."""
-    return MilvusClient(uri=uri, token=token, timeout=timeout_seconds, grpc_options=_GRPC_OPTIONS)
+    options = options_of(uri, how)
+    return MilvusClient(uri=uri, timeout=timeout_seconds, grpc_options=_GRPC_OPTIONS, **options)
+
+
+def options_of(uri: str, how: Access) -> dict[str, str]:
+    """What a client of the driver is told beside the address, as files say now."""
+    options = {"token": how.password.value() if how.password is not None else ""}
+    if uri.startswith("https://"):
+        ca, certificate, key = how.tls
+        trusted = str(ca) if ca is not None else ssl.get_default_verify_paths().cafile or ""
+        if certificate is None:
+            options["server_pem_path"] = trusted
+        else:
+            options["ca_pem_path"] = trusted
+            options["client_pem_path"] = str(certificate)
+            options["client_key_path"] = str(key or certificate)
+    return options
 
 
 class MilvusSearch:
     """Searches collections made by `storage.milvus_writer`. Connects at the first search.
 
-    After a few failures in a row it raises at once, until Milvus answers (`Breaker`).
+    After a few failures in a row it raises at once, until Milvus answers (`Breaker`). Files of a
+    token or of TLS that have changed count from the first failure on.
     """
 
-    def __init__(self, uri: str, *, token: str = "", timeout_seconds: float = 2.0) -> None:
-        self._client = AsyncMilvusClient(
-            uri=uri, token=token, timeout=timeout_seconds, grpc_options=_GRPC_OPTIONS
-        )
+    def __init__(self, uri: str, how: Access = PLAIN, *, timeout_seconds: float = 2.0) -> None:
+        self._uri = uri
+        self._how = how
         self._timeout = timeout_seconds
+        self._connected_by: tuple[str, object] = ("", ())
+        self._renewing = asyncio.Lock()
+        self._connect()
         self._breaker = Breaker("milvus", self.ping)
 
     @classmethod
@@ -68,7 +87,7 @@ class MilvusSearch:
         """The search of `settings.milvus_uri`."""
         return cls(
             settings.milvus_uri or "",
-            token=token_of(settings),
+            access(settings, "milvus"),
             timeout_seconds=settings.milvus_timeout_seconds,
         )
 
@@ -76,10 +95,17 @@ class MilvusSearch:
         """See `retrieval.ports.VectorSearch.search`; all of `vectors` travel in one request."""
         if len(vectors) == 0:
             return []
-        with self._breaker.calling(), _mapped():
+        name, where = f"search {collection}", {"db.collection.name": collection}
+        with self._breaker.calling(name, **_SEARCH, **where), _mapped():
             # The client's own timeout is per call and does not bound its connecting.
             async with asyncio.timeout(self._timeout):
-                found = await self._search(collection, vectors, min(k, MAX_K))
+                used = self._client
+                try:
+                    found = await self._search(collection, vectors, min(k, MAX_K))
+                except (MilvusException, grpc.RpcError):
+                    if not await self._renewed(used):
+                        raise
+                    found = await self._search(collection, vectors, min(k, MAX_K))
         return [hits_of(hits) for hits in found]
 
     async def _search(self, collection: str, vectors: NDArray[np.float32], k: int) -> Any:  # noqa: ANN401  (pymilvus has no types)
@@ -109,6 +135,7 @@ class MilvusSearch:
         """Names of all collections. Raises `Unavailable`."""
         with _mapped():
             async with asyncio.timeout(self._timeout):
+                await self._renewed(self._client)
                 return list(await self._client.list_collections(timeout=self._timeout))
 
     async def close(self) -> None:
@@ -116,13 +143,42 @@ class MilvusSearch:
         await self._breaker.close()
         await self._client.close()
 
+    def _connect(self) -> None:
+        """As files say now; they are looked at again when something went wrong."""
+        self._connected_by = self._files()
+        self._client = AsyncMilvusClient(
+            uri=self._uri,
+            timeout=self._timeout,
+            grpc_options=_GRPC_OPTIONS,
+            **options_of(self._uri, self._how),
+        )
+
+    async def _renewed(self, used: AsyncMilvusClient) -> bool:
+        """Whether files have changed since `used` was made, and the connection with them."""
+        async with self._renewing:  # what failed together is renewed once
+            if self._client is not used:
+                return True
+            if self._files() == self._connected_by:
+                return False
+            await self._client.close()  # the driver would go on with it
+            self._connect()
+            return True
+
+    def _files(self) -> tuple[str, object]:
+        token = self._how.password.value() if self._how.password is not None else ""
+        try:
+            return token, self._how.tls.state()
+        except OSError:  # one is being replaced: later, then
+            return self._connected_by
+
 
 @contextmanager
 def _mapped() -> Iterator[None]:
     try:
         yield
     except (MilvusException, grpc.RpcError, TimeoutError) as error:
-        raise Unavailable("milvus") from error
+        said = trouble(error)
+        raise Unavailable("milvus", f"Milvus over TLS: {said}" if said else "") from error
 
 
 def hits_of(found: Any) -> Hits:  # noqa: ANN401  (pymilvus has no types)

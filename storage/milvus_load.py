@@ -2,8 +2,8 @@
 
 from contextlib import closing
 
+from core.access import access
 from core.settings import Settings
-from storage.milvus import token_of
 from storage.milvus_writer import MilvusWriter
 
 
@@ -17,7 +17,7 @@ def load_collections(settings: Settings, collections: list[str]) -> None:
     """
     writer = MilvusWriter(
         settings.milvus_uri or "",
-        token=token_of(settings),
+        access(settings, "milvus"),
         timeout_seconds=settings.milvus_timeout_seconds,
     )
     with closing(writer):

@@ -17,11 +17,12 @@ from procrastinate import App, PsycopgConnector, RetryDecision
 from procrastinate.exceptions import ConnectorException, UniqueViolation
 from procrastinate.jobs import Job
 from procrastinate.retry import BaseRetryStrategy
-from sqlalchemy import make_url
 
-from core.errors import SetupError, Unavailable
+from core.access import access
+from core.errors import Unavailable
 from core.settings import Settings
 from storage.postgres.queueing import QUEUES, SCHEMA
+from storage.postgres.reaching import for_libpq, libpq_url, parsed
 
 ASIDE = 8
 """How much a worker does at a time; what has the same lock takes turns."""
@@ -33,6 +34,11 @@ STALLED_SECONDS = 12.0
 """A worker without a sign of life for so long has ended: others take up its work."""
 CONNECT_SECONDS = 5.0
 LONGEST_WAIT_SECONDS = 60
+_OPTIONS = {
+    "options": f"-c search_path={SCHEMA} -c jit=off",
+    "application_name": "upnext queue",
+    "connect_timeout": str(round(CONNECT_SECONDS)),
+}
 TICK = "tick"
 """The name of the task of whatever is done by schedule."""
 
@@ -82,13 +88,10 @@ class Queue:
                 the last one is made up for.
         """
         self._queues = list(queues)
+        parts, how = parsed(settings.postgres_url), access(settings, "postgres")
         self._connector = PsycopgConnector(
-            conninfo=libpq_url(settings.postgres_url),
-            kwargs={
-                "options": f"-c search_path={SCHEMA} -c jit=off",
-                "application_name": "upnext queue",
-                "connect_timeout": round(CONNECT_SECONDS),
-            },
+            conninfo=libpq_url(parts),
+            kwargs=lambda: _OPTIONS | for_libpq(parts, how),  # asked for each connection
             min_size=1,
             max_size=CONNECTIONS,
             timeout=CONNECT_SECONDS,
@@ -202,15 +205,3 @@ def _named(task: Task) -> Callable[..., Awaitable[None]]:
         await task(id)
 
     return call
-
-
-def libpq_url(url: str | None) -> str:
-    """A `postgresql://` URL as libpq wants it. Raises `SetupError`: there is none."""
-    if url is None:
-        raise SetupError("UPNEXT_POSTGRES_URL is not set: set it, or start with `upnext up`.")
-    parsed = make_url(url)
-    query = dict(parsed.query)
-    if "ssl" in query:
-        query["sslmode"] = query.pop("ssl")
-    plain = parsed.set(drivername="postgresql", query=query)
-    return plain.render_as_string(hide_password=False)

@@ -13,7 +13,6 @@ from pathlib import Path
 
 import msgspec
 from filelock import FileLock, Timeout
-from pydantic import SecretStr
 
 from core.errors import SetupError
 from core.settings import Settings
@@ -142,8 +141,13 @@ def endpoints_of(settings: Settings) -> Endpoints:
     return Endpoints(**{field: getattr(settings, field) for field in FIELDS.values()})
 
 
-def complete(settings: Settings, home: Home, endpoints: Endpoints) -> Settings:
-    """Fill what is not set from `endpoints` and the home, which is made. Raises `SetupError`."""
+def complete(
+    settings: Settings, home: Home, endpoints: Endpoints, *, secret: bool = True
+) -> Settings:
+    """Fill what is not set from `endpoints` and the home, which is made. Raises `SetupError`.
+
+    With `secret=False` tokens are signed by others where the settings name no secret.
+    """
     home.make()
     found = {
         "postgres_url": settings.postgres_url or endpoints.postgres_url,
@@ -151,7 +155,9 @@ def complete(settings: Settings, home: Home, endpoints: Endpoints) -> Settings:
         "milvus_uri": settings.milvus_uri or endpoints.milvus_uri,
         "bus_url": settings.bus_url or endpoints.bus_url,
         "artifacts_url": settings.artifacts_url or home.artifacts.as_uri(),
-        "jwt_secret": settings.jwt_secret or SecretStr(home.secret()),
         "home": home.path,
     }
+    if secret and settings.jwt_secret is None and settings.jwt_secret_file is None:
+        home.secret()
+        found["jwt_secret_file"] = home.secret_file
     return settings.model_copy(update=found)

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import timedelta
-from http.client import HTTPConnection, HTTPException
+from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from typing import TypeVar
 from urllib.parse import quote, urlencode, urlsplit
 
@@ -11,6 +11,8 @@ import msgspec
 from api.problems import Problem
 from core.errors import Unavailable, UpnextError, VideoNotFound
 from core.settings import Settings
+from core.tls import trouble
+from upnext.certificate import own
 from upnext.tokens import make_token
 
 TIMEOUT_SECONDS = 10.0
@@ -40,13 +42,17 @@ def fetch(
     target = (
         "/" + "/".join(quote(part, safe="") for part in path) + "?" + urlencode(query, doseq=True)
     )
-    connection = HTTPConnection(urlsplit(address).netloc, timeout=TIMEOUT_SECONDS)
+    try:
+        connection = _connection(settings, address)
+    except OSError as error:
+        raise Unavailable("service", f"{address} cannot be trusted: {error}") from error
     try:
         connection.request("GET", target, headers={"Authorization": f"Bearer {token}"})
         answer = connection.getresponse()
         body = answer.read()
     except (OSError, HTTPException) as error:
-        raise Unavailable("service", f"The service at {address} does not answer.") from error
+        said = trouble(error) or "it does not answer"
+        raise Unavailable("service", f"The service at {address}: {said}.") from error
     finally:
         connection.close()
     if answer.status == OK:
@@ -54,3 +60,11 @@ def fetch(
     problem = msgspec.json.decode(body, type=Problem)
     refusal = VideoNotFound if problem.code == VideoNotFound.code else UpnextError
     raise refusal(problem.detail)
+
+
+def _connection(settings: Settings, address: str) -> HTTPConnection:
+    """Nothing is sent yet. Raises `OSError`: a file of certificates cannot be read."""
+    parts = urlsplit(address)
+    if parts.scheme == "http":
+        return HTTPConnection(parts.netloc, timeout=TIMEOUT_SECONDS)
+    return HTTPSConnection(parts.netloc, timeout=TIMEOUT_SECONDS, context=own(settings))

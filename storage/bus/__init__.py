@@ -2,18 +2,44 @@
 
 from urllib.parse import urlsplit
 
+from core.access import PLAIN, Access, access
 from core.errors import SetupError
+from core.settings import Settings, given
 from storage.bus.contract import STREAMS, Bus, Events, Timing
 from storage.bus.nats import NatsBus
 from storage.bus.nats_events import NatsEvents
 
-__all__ = ["STREAMS", "Bus", "Events", "Timing", "connect", "events", "setup"]
+__all__ = [
+    "STREAMS",
+    "Bus",
+    "Events",
+    "Timing",
+    "bus_of",
+    "connect",
+    "events",
+    "events_of",
+    "setup",
+]
 
 _NATS = ("nats://", "tls://")
 _KAFKA = ("kafka://", "kafkas://")
 
 
-def connect(url: str, timing: Timing | None = None) -> Bus:
+def bus_of(settings: Settings) -> Bus:
+    """As `connect`, to the bus of these settings and as they say.
+
+    Raises:
+        SetupError: there is no URL, it is not one of a bus, or a file cannot be used.
+    """
+    return connect(given(settings, "bus_url"), how=access(settings, "bus"))
+
+
+def events_of(settings: Settings) -> Events:
+    """As `events`, of the bus of these settings. Raises as `bus_of`."""
+    return events(given(settings, "bus_url"), how=access(settings, "bus"))
+
+
+def connect(url: str, timing: Timing | None = None, how: Access = PLAIN) -> Bus:
     """The bus of that URL; connects when first used. `timing` is for the consumer that it makes.
 
     Raises:
@@ -22,12 +48,12 @@ def connect(url: str, timing: Timing | None = None) -> Bus:
     if url.startswith(_KAFKA):
         from storage.bus.kafka import KafkaBus  # noqa: PLC0415 - most have no Kafka
 
-        return KafkaBus(url)
+        return KafkaBus(url, how)
     _check_nats(url)
-    return NatsBus(url, timing or Timing())
+    return NatsBus(url, timing or Timing(), how)
 
 
-def events(url: str, timing: Timing | None = None) -> Events:
+def events(url: str, timing: Timing | None = None, how: Access = PLAIN) -> Events:
     """The consumer's side of that bus; connects when first used.
 
     Raises:
@@ -36,17 +62,17 @@ def events(url: str, timing: Timing | None = None) -> Events:
     if url.startswith(_KAFKA):
         from storage.bus.kafka_events import KafkaEvents  # noqa: PLC0415 - most have no Kafka
 
-        return KafkaEvents(url, timing or Timing())
+        return KafkaEvents(url, timing or Timing(), how)
     _check_nats(url)
-    return NatsEvents(url, timing or Timing())
+    return NatsEvents(url, timing or Timing(), how)
 
 
-async def setup(url: str) -> dict[str, list[str]]:
-    """Make on the bus at `url` what is missing there; what there is now, by its kind.
+async def setup(where: Settings | str) -> dict[str, list[str]]:
+    """Make on the bus what is missing there; what there is now, by its kind.
 
-    Raises as `connect` and `Bus.setup`.
+    `where` is settings, or nothing but a URL. Raises as `bus_of` and `Bus.setup`.
     """
-    bus = connect(url)
+    bus = connect(where) if isinstance(where, str) else bus_of(where)
     try:
         return await bus.setup()
     finally:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Final
 
 from aiokafka import AIOKafkaProducer
@@ -16,8 +17,10 @@ from aiokafka.errors import (
     for_code,
 )
 
+from core.access import PLAIN, Access
 from core.errors import Unavailable
 from core.events import SUBJECTS
+from storage.bus.calls import publishing
 from storage.bus.contract import CALL_SECONDS, CONNECT_SECONDS, EVENTS, KEPT_SECONDS, too_large
 from storage.bus.kafka_link import Registry, linked, options_of, started, stopped
 
@@ -40,8 +43,9 @@ class KafkaBus:
     with all it has, so that nothing is sent behind the caller's back.
     """
 
-    def __init__(self, url: str) -> None:
-        self._options = options_of(url)
+    def __init__(self, url: str, how: Access = PLAIN) -> None:
+        options_of(url, how)  # refused now, not when first used
+        self._options = partial(options_of, url, how)
         self._registry = Registry(self._options)
         self._producer: AIOKafkaProducer | None = None
         self._topics: frozenset[str] = frozenset()
@@ -51,6 +55,10 @@ class KafkaBus:
         self, subject: str, message_id: str, payload: bytes, key: str | None = None
     ) -> None:
         """Publish to the topic and wait until the replicas have it."""
+        with publishing("kafka", subject, message_id):
+            await self._publish(subject, payload, key or message_id)
+
+    async def _publish(self, subject: str, payload: bytes, key: str) -> None:
         async with linked(self.close):
             if subject not in self._topics:
                 self._topics = frozenset(await self._registry.partitions())
@@ -62,7 +70,7 @@ class KafkaBus:
                     await producer.send_and_wait(
                         subject,
                         payload,
-                        key=(key or message_id).encode(),
+                        key=key.encode(),
                         headers=[_CONTENT_TYPE],
                     )
             except (MessageSizeTooLargeError, RecordListTooLargeError) as error:
@@ -112,7 +120,7 @@ class KafkaBus:
 
     async def _make(self, *, idempotent: bool) -> AIOKafkaProducer:
         producer = AIOKafkaProducer(
-            **self._options,
+            **self._options(),
             acks="all",
             enable_idempotence=idempotent,
             request_timeout_ms=int(CALL_SECONDS * 1000),

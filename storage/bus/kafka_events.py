@@ -7,14 +7,17 @@ broker: its partition is committed up to it and no further, and what comes after
 import asyncio
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Final
 
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, ConsumerRecord, TopicPartition
 from aiokafka.errors import CommitFailedError, IllegalStateError
 
+from core.access import PLAIN, Access
 from core.clock import utc_now
 from core.errors import Unavailable
 from core.messages import Message
+from storage.bus.calls import carried, receiving, settling
 from storage.bus.contract import CALL_SECONDS, CONSUMER, EVENTS, Timing
 from storage.bus.kafka_lag import Lag
 from storage.bus.kafka_link import Registry, linked, options_of, started, stopped
@@ -36,17 +39,22 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 class KafkaEvents(ConsumerRebalanceListener):  # type: ignore[misc]  # untyped in the driver
     """`EventSource` over a consumer group."""
 
-    def __init__(self, url: str, timing: Timing) -> None:
-        self._options = {**options_of(url), "group_id": CONSUMER, "enable_auto_commit": False}
+    def __init__(self, url: str, timing: Timing, how: Access = PLAIN) -> None:
+        options_of(url, how)  # refused now, not when first used
+        self._options = partial(options_of, url, how)
         self._timing = timing
-        self._registry = Registry(options_of(url))
+        self._registry = Registry(self._options)
         self._consumer: AIOKafkaConsumer | None = None
         self._work = InWork()
         self._fetching = asyncio.Lock()
-        self._lag = Lag(url)
+        self._lag = Lag(url, how)
 
     async def fetch(self, most: int) -> Sequence[Message]:
         """What waits, at most `most`; `Timing.first` is given for the first; empty when none."""
+        with receiving():
+            return await self._fetch(most)
+
+    async def _fetch(self, most: int) -> list[Message]:
         async with self._fetching, linked(self._leave):
             consumer = self._consumer or await self._join()
             messages = self._work.due(most)
@@ -60,6 +68,10 @@ class KafkaEvents(ConsumerRebalanceListener):  # type: ignore[misc]  # untyped i
 
     async def acknowledge(self, messages: Sequence[Message]) -> None:
         """These are done. What the group has given to another meanwhile comes again there."""
+        with settling("kafka", len(messages)):
+            await self._acknowledge(messages)
+
+    async def _acknowledge(self, messages: Sequence[Message]) -> None:
         async with linked(self._leave):
             if self._consumer is None:
                 raise Unavailable("bus", "the connection was lost: these messages come again")
@@ -97,7 +109,9 @@ class KafkaEvents(ConsumerRebalanceListener):  # type: ignore[misc]  # untyped i
     async def _join(self) -> AIOKafkaConsumer:
         await self._registry.consumed()
         consumer = AIOKafkaConsumer(
-            **self._options,
+            **self._options(),
+            group_id=CONSUMER,
+            enable_auto_commit=False,
             auto_offset_reset="earliest",
             session_timeout_ms=int(SESSION_SECONDS * 1000),
             heartbeat_interval_ms=int(SESSION_SECONDS * 1000 / 6),
@@ -128,6 +142,7 @@ class KafkaEvents(ConsumerRebalanceListener):  # type: ignore[misc]  # untyped i
             position=f"{record.topic}/{record.partition}/{record.offset}",
             received_at=_time_of(record),
             handle=place,
+            trace=carried(record.headers),
         )
 
     async def _commit(self, consumer: AIOKafkaConsumer, offsets: dict[Partition, int]) -> None:

@@ -6,10 +6,12 @@ group.
 
 import asyncio
 from collections.abc import Sequence
+from functools import partial
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
+from core.access import PLAIN, Access
 from core.errors import Unavailable
 from storage.bus.contract import CALL_SECONDS, CONNECT_SECONDS, CONSUMER
 from storage.bus.kafka_link import Registry, mapped, options_of, started, stopped
@@ -18,9 +20,9 @@ from storage.bus.kafka_link import Registry, mapped, options_of, started, stoppe
 class Lag:
     """Asks where the group stands and is no member of it."""
 
-    def __init__(self, url: str) -> None:
-        self._options = {**options_of(url), "group_id": CONSUMER, "enable_auto_commit": False}
-        self._registry = Registry(options_of(url))
+    def __init__(self, url: str, how: Access = PLAIN) -> None:
+        self._options = partial(options_of, url, how)
+        self._registry = Registry(self._options)
         self._client: AIOKafkaConsumer | None = None
         self._asking = asyncio.Lock()
 
@@ -44,7 +46,9 @@ class Lag:
     async def _count(self) -> int:
         places = [TopicPartition(*each) for each in await self._registry.consumed()]
         if self._client is None:
-            client = AIOKafkaConsumer(**self._options)
+            client = AIOKafkaConsumer(
+                **self._options(), group_id=CONSUMER, enable_auto_commit=False
+            )
             await started(client, CONNECT_SECONDS)
             self._client = client
         async with asyncio.timeout(2 * CALL_SECONDS):

@@ -1,7 +1,6 @@
 """Reaching Kafka: what a URL says, and the driver's errors as ours."""
 
 import asyncio
-import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any, Protocol
@@ -12,15 +11,20 @@ from aiokafka.errors import (
     BrokerResponseError,
     ConsumerStoppedError,
     IllegalOperation,
+    KafkaConnectionError,
     KafkaError,
 )
 
+from core.access import PLAIN, Access
 from core.errors import SetupError, Unavailable
+from core.tls import trouble
 from storage.bus.contract import CALL_SECONDS, CONNECT_SECONDS, EVENTS
+from storage.handshake import found_wrong
 
 _FORM = (
     "UPNEXT_BUS_URL cannot be used: for Kafka it is kafka://host:9092[,host2:9092], or "
-    "kafka://user:password@host:9092; kafkas:// is the same over TLS."
+    "kafka://user:password@host:9092 (without the password where UPNEXT_BUS_PASSWORD_FILE has it); "
+    "kafkas:// is the same over TLS."
 )
 _PORT = 9092
 
@@ -37,28 +41,31 @@ class Client(Protocol):
         ...
 
 
-def options_of(url: str) -> dict[str, Any]:
-    """What every client of the driver is told of the brokers.
+def options_of(url: str, how: Access = PLAIN) -> dict[str, Any]:
+    """What every client of the driver is told of the brokers: once for each, since files change.
 
     Raises:
         SetupError: the URL is not one of Kafka.
+        OSError: a file of TLS cannot be used.
     """
     scheme, _, rest = url.partition("://")
     credentials, at, hosts = rest.rpartition("@")
-    user, _, password = credentials.partition(":")
-    if scheme not in {"kafka", "kafkas"} or (at and not (user and password)):
+    user, _, in_url = credentials.partition(":")
+    password = unquote(in_url) if how.password is None else how.password.value()
+    named = bool(user and password) if at else how.password is None
+    if scheme not in {"kafka", "kafkas"} or not named:
         raise SetupError(_FORM)
     options: dict[str, Any] = {
         "bootstrap_servers": [_server(host) for host in hosts.rstrip("/").split(",")],
         "client_id": "upnext",
     }
     if scheme == "kafkas":
-        options["ssl_context"] = ssl.create_default_context()
+        options["ssl_context"] = how.tls.context()
     if user:
         options |= {
             "sasl_mechanism": "PLAIN",
             "sasl_plain_username": unquote(user),
-            "sasl_plain_password": unquote(password),
+            "sasl_plain_password": password,
         }
     transport = "SSL" if scheme == "kafkas" else "PLAINTEXT"
     options["security_protocol"] = f"SASL_{transport}" if user else transport
@@ -101,9 +108,19 @@ async def linked(end: Callable[[], Awaitable[None]]) -> AsyncIterator[None]:
 
 def _said(error: Exception) -> str:
     """What a person has to know to mend it; empty when silence says it all."""
+    if said := trouble(error):
+        return f"the bus over TLS: {said}"
     if isinstance(error, BrokerResponseError) and not error.retriable:
         return f"the bus refuses: {error.description}"
     return ""
+
+
+async def _wrong_with_tls(options: dict[str, Any]) -> str:
+    """What the driver does not tell of the first broker; empty where there is nothing to tell."""
+    if "ssl_context" not in options:
+        return ""
+    host, _, port = options["bootstrap_servers"][0].rpartition(":")
+    return await found_wrong(host.strip("[]"), int(port), options["ssl_context"])
 
 
 async def started(client: Client, seconds: float) -> None:
@@ -131,8 +148,8 @@ class Registry:
     Always asked for everything: to ask for one topic by name would make it, on most brokers.
     """
 
-    def __init__(self, options: dict[str, Any]) -> None:
-        self._options = {**options, "request_timeout_ms": int(CALL_SECONDS * 1000)}
+    def __init__(self, options: Callable[[], dict[str, Any]]) -> None:
+        self._options = options
         self._admin: AIOKafkaAdminClient | None = None
         self._starting = asyncio.Lock()
 
@@ -144,10 +161,16 @@ class Registry:
             return self._admin
 
     async def _start(self) -> AIOKafkaAdminClient:
-        made = AIOKafkaAdminClient(**self._options)
+        options = self._options()
+        made = AIOKafkaAdminClient(**options, request_timeout_ms=int(CALL_SECONDS * 1000))
         try:
             async with asyncio.timeout(CONNECT_SECONDS):
                 await made.start()
+        except KafkaConnectionError as error:
+            await made.close()
+            if (said := await _wrong_with_tls(options)) == "":
+                raise
+            raise Unavailable("bus", f"the bus over TLS: {said}") from error
         except BaseException:
             await made.close()
             raise

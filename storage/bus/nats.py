@@ -13,7 +13,9 @@ from nats.js.api import (
     StreamConfig,
 )
 
+from core.access import PLAIN, Access
 from core.errors import Unavailable
+from storage.bus.calls import publishing
 from storage.bus.contract import (
     CALL_SECONDS,
     CONSUMER,
@@ -35,15 +37,19 @@ MOST_IN_WORK: Final = 100_000
 class NatsBus:
     """`Bus` over JetStream."""
 
-    def __init__(self, url: str, timing: Timing) -> None:
+    def __init__(self, url: str, timing: Timing, how: Access = PLAIN) -> None:
         self._timing = timing
-        self._link = Link(url)
+        self._link = Link(url, how)
 
     async def publish(
         self, subject: str, message_id: str, payload: bytes, key: str | None = None
     ) -> None:
         """Publish and wait for JetStream's acknowledgement; a stream needs no key for its order."""
         del key
+        with publishing("nats", subject, message_id):
+            await self._publish(subject, message_id, payload)
+
+    async def _publish(self, subject: str, message_id: str, payload: bytes) -> None:
         async with self._link.connected() as client:
             try:
                 await client.jetstream(timeout=CALL_SECONDS).publish(

@@ -13,8 +13,10 @@ from typing import Final, cast
 import msgspec
 from nats.aio.client import Client
 
+from core.access import PLAIN, Access
 from core.errors import Unavailable
 from core.messages import Message
+from storage.bus.calls import receiving, settling
 from storage.bus.contract import CALL_SECONDS, Timing
 from storage.bus.nats_inbox import Inbox, consumer_of
 from storage.bus.nats_link import Link
@@ -27,10 +29,10 @@ _WORKING: Final = b"+WPI"
 class NatsEvents:
     """`EventSource` over the durable consumer."""
 
-    def __init__(self, url: str, timing: Timing) -> None:
+    def __init__(self, url: str, timing: Timing, how: Access = PLAIN) -> None:
         self._timing = timing
-        self._link = Link(url, self._lost)
-        self._watching = Link(url)  # a measure that fails must not cost us what has arrived
+        self._link = Link(url, how, self._lost)
+        self._watching = Link(url, how)  # a measure that fails must not cost us what has arrived
         self._inbox: Inbox | None = None
         self._again = timing.again
         self._fetching = asyncio.Lock()
@@ -39,6 +41,10 @@ class NatsEvents:
 
     async def fetch(self, most: int) -> Sequence[Message]:
         """What waits, at most `most`; `Timing.first` is given for the first; empty when none."""
+        with receiving():
+            return await self._fetch(most)
+
+    async def _fetch(self, most: int) -> list[Message]:
         async with self._fetching, self._link.connected() as client:
             inbox = await self._inbox_of(client)
             if not inbox.arrived:
@@ -53,7 +59,8 @@ class NatsEvents:
 
     async def acknowledge(self, messages: Sequence[Message]) -> None:
         """These are done; the server has read it when this returns, and soon counts it."""
-        await self._tell(messages, _ACK)
+        with settling("nats", len(messages)):
+            await self._tell(messages, _ACK)
 
     async def put_back(self, messages: Sequence[Message], seconds: float) -> None:
         """Deliver these again, to whomever, after so many seconds."""

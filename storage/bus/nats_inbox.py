@@ -13,6 +13,7 @@ from nats.js.api import ConsumerInfo
 
 from core.errors import Unavailable
 from core.messages import Message
+from storage.bus.calls import carried
 from storage.bus.contract import CALL_SECONDS, CONSUMER, EVENTS_STREAM
 
 MOST_BYTES: Final = 64 * 2**20
@@ -126,6 +127,7 @@ def _read(message: Msg) -> Message:
         received_at=datetime.fromtimestamp(int(nanoseconds) / 1e9, UTC),
         deliveries=int(deliveries),
         handle=message.reply,
+        trace=carried(message.headers),
     )
 
 

@@ -1,15 +1,18 @@
 """One connection to NATS, made when needed and given up when lost."""
 
 import asyncio
-import ssl
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
+from typing import Any
+from urllib.parse import unquote, urlsplit
 
 import nats.errors
 import nats.js.errors
 from nats.aio.client import Client
 
+from core.access import PLAIN, Access
 from core.errors import Unavailable
+from core.tls import trouble
 from storage.bus.contract import CALL_SECONDS
 
 
@@ -40,8 +43,9 @@ class Link:
     ends, whoever ended it.
     """
 
-    def __init__(self, url: str, lost: Callable[[], None] = _nothing) -> None:
-        self._url = url
+    def __init__(self, url: str, how: Access = PLAIN, lost: Callable[[], None] = _nothing) -> None:
+        self._url, self._user = _without_user(url, how)
+        self._how = how
         self._lost = lost
         self._client: Client | None = None
         self._connecting = asyncio.Lock()
@@ -77,6 +81,7 @@ class Link:
                 async with asyncio.timeout(CALL_SECONDS):
                     await self._client.connect(
                         self._url,
+                        **self._options(),
                         name="upnext",
                         allow_reconnect=False,
                         # These two also rule the first connection, which would take two minutes.
@@ -87,17 +92,42 @@ class Link:
                     )
             return self._client
 
+    def _options(self) -> dict[str, Any]:
+        """What files say now. Raises `OSError`."""
+        options: dict[str, Any] = {}
+        if self._url.startswith("tls://"):
+            options["tls"] = self._how.tls.context()
+        if self._how.password is not None and self._user is None:
+            options["token"] = self._how.password.value()
+        elif self._how.password is not None:
+            options |= {"user": self._user, "password": self._how.password.value()}
+        return options
+
     async def _closed(self) -> None:
         self._lost()
 
 
 def _said(error: Exception) -> str:
     """What a person has to know to mend it; empty when silence says it all."""
-    if isinstance(error, ssl.SSLCertVerificationError):
-        return f"the bus's certificate is not trusted, {error.verify_message}: see SSL_CERT_FILE"
+    if said := trouble(error):
+        return f"the bus over TLS: {said}"
+    told = "authorization violation" in str(error).lower()  # while a connection is made
+    if told or isinstance(error, nats.errors.AuthorizationError):
+        return "the bus refused the login: check the user and the password"
     if isinstance(error, nats.js.errors.APIError) and error.description:
         return f"the bus refuses: {error.description}"
     return ""
+
+
+def _without_user(url: str, how: Access) -> tuple[str, str | None]:
+    """The URL as the driver gets it, and the user whose password is in a file.
+
+    What the URL itself says of users goes before all else in the driver.
+    """
+    parts = urlsplit(url)
+    if how.password is None or parts.username is None:
+        return url, None
+    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl(), unquote(parts.username)
 
 
 async def _quiet(_: Exception) -> None:

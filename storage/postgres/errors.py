@@ -13,9 +13,11 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from core.errors import InvalidInput, Unavailable, UpnextError
+from core.tls import trouble
 
 _ADVICE = {
-    "28": "PostgreSQL refused the login: check the user and password in UPNEXT_POSTGRES_URL",
+    "28": "PostgreSQL refused the login: check the user and password in UPNEXT_POSTGRES_URL, "
+    "or what UPNEXT_POSTGRES_PASSWORD_FILE names",
     "3D": "PostgreSQL does not have that database: create it or correct UPNEXT_POSTGRES_URL",
     "53100": "the disk of PostgreSQL is full: free some space there",
     "42P01": "the database lacks a table: run `upnext migrate`",
@@ -54,8 +56,11 @@ def translate(error: BaseException) -> UpnextError | None:
         return InvalidInput("A text holds a NUL character, which PostgreSQL cannot keep: remove it")
     if state.startswith(_VALUE) or isinstance(_cause(error), asyncpg.DataError):
         return InvalidInput("PostgreSQL cannot keep a value: a number or time is out of range")
-    if state.startswith(_AWAY) or (not state and _connection_lost(error)):
+    if state.startswith(_AWAY):
         return Unavailable("postgres")
+    if not state and _connection_lost(error):
+        said = trouble(error)
+        return Unavailable("postgres", f"PostgreSQL over TLS: {said}" if said else "")
     return None
 
 

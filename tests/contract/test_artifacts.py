@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +14,16 @@ from moto.server import ThreadedMotoServer
 from core.errors import NotFound, SetupError, Unavailable
 from embeddings.ports import ArtifactStore
 from storage.artifacts import Artifacts, DirectoryArtifacts, artifact_store
+from tests.outside import BUCKET, outside, point_boto3_at
 
 pytestmark = pytest.mark.contract
 
 
 @pytest.fixture(scope="module")
-def s3_endpoint() -> Iterator[str]:
+def s3_endpoint(pytestconfig: pytest.Config) -> Iterator[str]:
+    if (given := outside(pytestconfig, "--s3-endpoint")) is not None:
+        yield given
+        return
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
     host, port = server.get_host_and_port()
@@ -28,12 +33,11 @@ def s3_endpoint() -> Iterator[str]:
 
 @pytest.fixture
 def s3(s3_endpoint: str, monkeypatch: pytest.MonkeyPatch) -> str:
-    monkeypatch.setenv("AWS_ENDPOINT_URL_S3", s3_endpoint)
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
-    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
-    boto3.client("s3").create_bucket(Bucket="artifacts")
-    return "s3://artifacts/of/upnext"
+    point_boto3_at(s3_endpoint, monkeypatch)
+    client = boto3.client("s3")
+    with suppress(client.exceptions.BucketAlreadyOwnedByYou):  # outside it stays from test to test
+        client.create_bucket(Bucket=BUCKET)
+    return f"s3://{BUCKET}/of/upnext"
 
 
 @pytest.fixture(params=["directory", "s3"])

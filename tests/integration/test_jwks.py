@@ -39,8 +39,8 @@ def http(status: str, body: bytes, *headers: str) -> bytes:
     return "\r\n".join(fields).encode() + b"\r\n\r\n" + body
 
 
-async def fetched(url: str) -> bytes:
-    source = JwksUrl(url, timeout_seconds=0.5)
+async def fetched(url: str, seconds: float = 0.5) -> bytes:
+    source = JwksUrl(url, timeout_seconds=seconds)
     try:
         return await source.fetch()
     finally:
@@ -49,7 +49,7 @@ async def fetched(url: str) -> bytes:
 
 async def test_the_document_comes_as_it_is() -> None:
     async with answering(http("200 OK", b'{"keys":[]}')) as url:
-        assert await fetched(url) == b'{"keys":[]}'
+        assert await fetched(url, 10) == b'{"keys":[]}'
 
 
 @pytest.mark.parametrize(

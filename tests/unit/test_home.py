@@ -90,8 +90,8 @@ def test_settings_of_the_environment_win(home: Home) -> None:
     assert filled.redis_url == "redis://there"
     assert filled.bus_url == "nats://here"
     assert filled.artifacts_url == (home.path / "artifacts").as_uri()
-    assert filled.jwt_secret is not None
-    assert filled.jwt_secret.get_secret_value() == home.secret()
+    assert filled.jwt_secret_file is not None
+    assert filled.jwt_secret_file.read_text() == home.secret()
 
 
 def test_a_password_inside_an_address_is_not_shown() -> None:

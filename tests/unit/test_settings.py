@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from core.errors import SetupError
-from core.settings import Settings, child_environment, load
+from core.settings import Settings, child_environment, load, strays
 
 pytestmark = pytest.mark.unit
 
@@ -50,6 +50,8 @@ def test_a_password_inside_a_url_is_not_in_the_representation(name: str, scheme:
     [
         ("postgres_url", "mysql://host/database"),
         ("redis_url", "http://host"),
+        ("redis_url", "redis+cluster://"),
+        ("redis_url", "redis+cluster://me:hush@host:1,host:2/3"),
         ("milvus_uri", "host"),
         ("bus_url", "host:4222"),
         ("artifacts_url", "/folder"),
@@ -78,3 +80,17 @@ def test_a_schedule_is_a_cron_expression_or_off() -> None:
     assert (settings.schedule_training, settings.schedule_sweep) == ("off", "*/10 * * * * *")
     for named in ("0 3 * MAR THU", "@daily"):
         assert load({"schedule_training": named}).schedule_training == named
+
+
+def test_a_variable_that_is_no_setting_is_told_of(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert strays() == []
+    monkeypatch.setenv("upnext_port", "8001")  # in whichever case
+    monkeypatch.setenv("UPNEXT_REDIS_ULR", "redis://:hush@host")
+    monkeypatch.setenv("UPNEXT_API_SERVICE_HOST", "10.0.0.1")
+    assert strays() == [
+        (
+            "UPNEXT_API_SERVICE_HOST is no setting and does nothing: "
+            "unset it, or see docs/configuration.md."
+        ),
+        "UPNEXT_REDIS_ULR is no setting and does nothing: did you mean UPNEXT_REDIS_URL?",
+    ]
