@@ -7,7 +7,7 @@ from itertools import islice
 import structlog
 
 from api.ports import UserCache
-from core.errors import Unavailable
+from core.errors import PartlyAway, Unavailable
 from core.notices import Hearer
 from core.types import UserId
 
@@ -53,7 +53,7 @@ class Forgetting:
         try:
             await self._cache.forget_many(revisions)
         except Unavailable as error:
-            given_up = self._owe(revisions)
+            given_up = self._owe(_left(revisions, error))
             log.warning(
                 "lists_not_dropped", owed=len(self._owed), given_up=given_up, reason=str(error)
             )
@@ -62,10 +62,12 @@ class Forgetting:
     async def pay(self) -> None:
         """Drop what is owed. Raises `Unavailable`; what was dropped by then is owed no more."""
         while chunk := dict(islice(self._owed.items(), CHUNK)):
-            await self._cache.forget_many(chunk)
-            for user_id, revision in chunk.items():
-                if self._owed.get(user_id) == revision:  # else more is owed by now
-                    del self._owed[user_id]
+            try:
+                await self._cache.forget_many(chunk)
+            except PartlyAway as error:
+                self._settle({user_id: chunk[user_id] for user_id in error.done})
+                raise
+            self._settle(chunk)
 
     async def run(self) -> None:
         """Pay as soon as the cache answers, until cancelled."""
@@ -82,6 +84,11 @@ class Forgetting:
             if owed:
                 log.info("lists_dropped_late", users=owed)
 
+    def _settle(self, paid: Mapping[UserId, int]) -> None:
+        for user_id, revision in paid.items():
+            if self._owed.get(user_id) == revision:  # else more is owed by now
+                del self._owed[user_id]
+
     def _drop(self, user_ids: Iterable[UserId]) -> None:
         if self._local is not None:
             self._local.drop(user_ids)
@@ -94,3 +101,9 @@ class Forgetting:
         for user_id in oldest:
             del self._owed[user_id]
         return len(oldest)
+
+
+def _left(revisions: Mapping[UserId, int], error: Unavailable) -> Mapping[UserId, int]:
+    """Those of whom the cache has not said that they are dropped."""
+    done = error.done if isinstance(error, PartlyAway) else {}
+    return {user_id: revision for user_id, revision in revisions.items() if user_id not in done}

@@ -130,7 +130,12 @@ class Ledger(Protocol):
         """Take reports and lend, one answer for each, as `core.quota.Window` does.
 
         A report that failed may have been taken all the same; stating it again counts its answers
-        twice, never too few. Raises `Unavailable`.
+        twice, never too few.
+
+        Raises:
+            PartlyAway: of some reports nothing can be said; `done` has the answers to the others,
+                by their places.
+            Unavailable: of none.
         """
         ...
 

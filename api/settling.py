@@ -1,7 +1,7 @@
 """Telling the ledger what was given, and what it lends: many callers in one pipeline."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from itertools import islice
 
@@ -9,7 +9,7 @@ import structlog
 
 from api.limit_account import Account, Marks
 from api.ports import Ledger
-from core.errors import Unavailable
+from core.errors import PartlyAway, Unavailable
 from core.quota import Settled, Window
 
 AWAY_SECONDS = 1.0  # a ledger that did not answer is asked again after this
@@ -126,22 +126,31 @@ class Settling:
         return _Statement(account, marks, wanted)
 
     async def _answers(self, statements: list[_Statement], sent: float) -> list[Settled]:
-        if sent >= self._away_until:
-            reports = []
-            for each in statements:
-                marks = [*each.account.come_back(sent), *each.marks]
-                reports.append(each.account.report(marks, sent, each.wanted))
-            try:
-                answers = await self._ledger.settle(reports)
-                if len(answers) != len(reports):
-                    raise ValueError("the ledger answered other than it was asked")  # noqa: TRY301
-            except Exception as error:  # noqa: BLE001 - as above
-                self._is_away(error)
-            else:
-                for each in statements:
-                    each.account.alone = None
-                return answers
-        return [_alone(each, sent) for each in statements]
+        """The ledger's, and our own for those of whom it says nothing."""
+        answers = {} if sent < self._away_until else await self._asked(statements, sent)
+        for at in answers:
+            statements[at].account.alone = None
+        return [
+            answers[at] if at in answers else _alone(each, sent)
+            for at, each in enumerate(statements)
+        ]
+
+    async def _asked(self, statements: list[_Statement], sent: float) -> Mapping[int, Settled]:
+        """What the ledger answers, by the place of the statement; nothing while it is away."""
+        reports = []
+        for each in statements:
+            marks = [*each.account.come_back(sent), *each.marks]
+            reports.append(each.account.report(marks, sent, each.wanted))
+        try:
+            answers = await self._ledger.settle(reports)
+            if len(answers) != len(reports):
+                raise ValueError("the ledger answered other than it was asked")  # noqa: TRY301
+        except PartlyAway as error:  # stated again, what is done would count twice
+            return error.done
+        except Exception as error:  # noqa: BLE001 - as above
+            self._is_away(error)
+            return {}
+        return dict(enumerate(answers))
 
     def _is_away(self, error: Exception) -> None:
         """Count alone for a second; who asks meanwhile need not wait."""

@@ -12,11 +12,13 @@ UpnextError
 ├── Conflict                conflict            the state does not allow it
 ├── RateLimited             rate_limited        too many answers in a minute; later is fine
 ├── Unavailable             unavailable         a dependency is away; a retry helps
+│   ├── PartlyAway          unavailable         a part of it is: the rest was done
 │   └── Interrupted         unavailable         it went away when a part was done
 └── SetupError              setup               a person has to do something on this machine
 """
 
-from typing import ClassVar
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
 
 class UpnextError(Exception):
@@ -104,6 +106,17 @@ class Unavailable(UpnextError):
     def __init__(self, dependency: str, message: str = "") -> None:
         super().__init__(message or f"{dependency} did not answer")
         self.dependency = dependency
+
+
+class PartlyAway(Unavailable):
+    """A part of a dependency did not answer, such as a node of a cluster.
+
+    `done` has what the others did, by what it was asked of.
+    """
+
+    def __init__(self, dependency: str, done: Mapping[Any, Any], message: str = "") -> None:
+        super().__init__(dependency, message or f"A part of {dependency} did not answer")
+        self.done = done
 
 
 class Interrupted(Unavailable):

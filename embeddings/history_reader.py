@@ -54,6 +54,25 @@ class _Rows:
         )
 
 
+class SnapshotWriter:
+    """Writes a run's snapshot and nothing else; the file is whole after the block."""
+
+    def __init__(self, snapshot: Path) -> None:
+        self._writer = pq.ParquetWriter(snapshot, SNAPSHOT, write_page_checksum=True)
+        self.count = 0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._writer.close()
+
+    def take(self, table: pa.Table) -> None:
+        """The next rows, sorted by user and time; columns as in `SNAPSHOT`."""
+        self._writer.write_table(table.select(SNAPSHOT.names).cast(SNAPSHOT))
+        self.count += len(table)
+
+
 class HistoryReader:
     """Takes interactions sorted by user and time, a table at a time; 16 bytes a kept one.
 
@@ -71,11 +90,7 @@ class HistoryReader:
             snapshot: the file that is written, if any; it is whole after the block.
         """
         self._row_of = row_of
-        self._writer = (
-            None
-            if snapshot is None
-            else pq.ParquetWriter(snapshot, SNAPSHOT, write_page_checksum=True)
-        )
+        self._snapshot = None if snapshot is None else SnapshotWriter(snapshot)
         self._users: list[UserId] = []
         self._lengths: list[NDArray[np.int64]] = [np.zeros(1, np.int64)]
         self._closed = [_nothing()]
@@ -93,14 +108,14 @@ class HistoryReader:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if self._writer is not None:
-            self._writer.close()
+        if self._snapshot is not None:
+            self._snapshot.__exit__(kind, error, trace)
 
     def take(self, table: pa.Table) -> None:
         """The next of them; columns as in `SNAPSHOT`."""
         table = table.select(SNAPSHOT.names).cast(SNAPSHOT)
-        if self._writer is not None:
-            self._writer.write_table(table)
+        if self._snapshot is not None:
+            self._snapshot.take(table)
         if not len(table):
             return
         moments = table.column("occurred_at").cast(pa.int64()).to_numpy()

@@ -7,21 +7,25 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from uuid import uuid4
 
+from core.access import access
 from core.clock import utc_now
 from core.settings import Settings, given
 from storage import bus
 from storage.artifacts import Artifacts, artifact_store
 from storage.breaker import Breaker
-from storage.milvus import MilvusSearch, token_of
+from storage.milvus import MilvusSearch
 from storage.postgres import engine as postgres
 from storage.postgres.changes import PostgresChanges
 from storage.postgres.configs import PostgresConfigs
+from storage.postgres.engine import reads_by
 from storage.postgres.erasure import PostgresErasures
 from storage.postgres.impressions import PostgresImpressions
 from storage.postgres.interactions import PostgresInteractions
 from storage.postgres.jobs import PostgresJobs
 from storage.postgres.models import PostgresModels
 from storage.postgres.ping import ping as ping_postgres
+from storage.postgres.read_replica import NAME as REPLICA
+from storage.postgres.read_replica import ReadReplica, standby
 from storage.postgres.replicas import PostgresReplicas
 from storage.postgres.users import PostgresUsers
 from storage.postgres.videos import PostgresVideos
@@ -36,6 +40,7 @@ from storage.redis.users import RedisUserCache
 class Stores:
     """One adapter each, behind its dependency's breaker.
 
+    `users` and `catalogue` are for what reads much: a read replica answers them where there is one.
     `states` are those users' states that a list waits for: given up sooner than anything else.
     `probes` ask each dependency itself for a sign of life (`Unavailable` if none).
     """
@@ -43,6 +48,7 @@ class Stores:
     users: PostgresUsers
     states: PostgresUsers
     videos: PostgresVideos
+    catalogue: PostgresVideos
     interactions: PostgresInteractions
     impressions: PostgresImpressions
     models: PostgresModels
@@ -76,24 +82,27 @@ async def connected(settings: Settings) -> AsyncIterator[Stores]:
         hurried = postgres.guarded(
             connections, breaker, seconds=settings.postgres_read_timeout_seconds
         )
-        client = redis.connect(given(settings, "redis_url"), settings.redis_timeout_seconds)
+        replica = await stack.enter_async_context(standby(settings))
+        reads = engine if replica is None else reads_by(engine, ReadReplica(engine, replica))
+        client = redis.client_of(settings, settings.redis_timeout_seconds)
         stack.push_async_callback(client.aclose)
         search = MilvusSearch(
             given(settings, "milvus_uri"),
-            token=token_of(settings),
+            access(settings, "milvus"),
             timeout_seconds=settings.milvus_timeout_seconds / 2,  # what stands in needs time too
         )
         stack.push_async_callback(search.close)
-        messages = bus.connect(given(settings, "bus_url"))
+        messages = bus.bus_of(settings)
         stack.push_async_callback(messages.close)
-        artifacts = artifact_store(given(settings, "artifacts_url"))
+        artifacts = artifact_store(settings)
         # A thread of its own: a store that hangs must not take those that others need.
         probing = ThreadPoolExecutor(1, "artifacts-probe")
         stack.callback(probing.shutdown, wait=False, cancel_futures=True)
         yield Stores(
-            users=PostgresUsers(engine),
+            users=PostgresUsers(reads),
             states=PostgresUsers(hurried),
             videos=PostgresVideos(engine),
+            catalogue=PostgresVideos(reads),
             interactions=PostgresInteractions(engine),
             impressions=PostgresImpressions(engine),
             models=PostgresModels(engine, utc_now),
@@ -110,6 +119,7 @@ async def connected(settings: Settings) -> AsyncIterator[Stores]:
             watch_shares=PostgresWatchShares(engine),
             probes={
                 "postgres": lambda: ping_postgres(connections),
+                **({} if replica is None else {REPLICA: replica.ping}),
                 "redis": lambda: redis.ping(client),
                 "milvus": search.ping,
                 "bus": messages.ping,

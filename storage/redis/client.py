@@ -1,22 +1,34 @@
 """One pool of connections to Redis, behind a breaker, and its errors in our words."""
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, ClassVar, Final
 
 from redis.asyncio import BlockingConnectionPool, Redis
 from redis.asyncio.client import Pipeline
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
+from redis.exceptions import AuthenticationError, RedisError
 from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import RedisError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
-from core.errors import SetupError, Unavailable
+from core.access import PLAIN, Access, access
+from core.errors import Unavailable
+from core.settings import Settings, given
+from core.tls import causes, trouble
+from core.tracing import OPERATION
 from storage.breaker import Breaker
+from storage.redis.reaching import options_of
 
 CONNECTIONS = 64
+CLUSTERS: Final = ("redis+cluster://", "rediss+cluster://")
+_SYSTEM: Final = {"db.system.name": "redis"}
+_PIPELINE: Final = {**_SYSTEM, OPERATION: "PIPELINE"}
+
+
+Command = Sequence[Any]
+"""A command as the driver takes it: its name, then its arguments."""
 
 
 class GuardedRedis(Redis):
@@ -24,6 +36,9 @@ class GuardedRedis(Redis):
 
     Without an answer they raise `Unavailable`; what the server refuses stays a `RedisError`.
     """
+
+    one_server: ClassVar[bool] = True
+    """Whether a script may reach every key."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - as the driver's
         super().__init__(*args, **kwargs)
@@ -33,7 +48,12 @@ class GuardedRedis(Redis):
 
     async def execute_command(self, *args: Any, **options: Any) -> Any:  # noqa: ANN401
         """As the driver's. Raises `Unavailable`."""
-        with self.breaker.calling(), _unanswered(), _cancellable():
+        command = str(args[0]).upper()
+        with (
+            self.breaker.calling(command, **_SYSTEM, **{OPERATION: command}),
+            _unanswered(),
+            _cancellable(),
+        ):
             async with asyncio.timeout(self.longest_seconds):
                 return await super().execute_command(*args, **options)  # type: ignore[no-untyped-call]
 
@@ -46,6 +66,29 @@ class GuardedRedis(Redis):
         pipe.longest_seconds = self.longest_seconds
         return pipe
 
+    async def together(self, commands: Sequence[Command]) -> list[Any]:
+        """Each command's answer or error, in one round trip; never raises.
+
+        Who got no answer gets `Unavailable`; it may have been done all the same.
+        """
+        pipe: Any = self.pipeline(transaction=False)  # typed as if its commands were awaited
+        for command in commands:
+            pipe.execute_command(*command)
+        try:
+            answers: list[Any] = await pipe.execute(raise_on_error=False)
+        except Unavailable as error:
+            return [error] * len(commands)
+        return answers
+
+    async def at(self, key: str) -> "GuardedRedis":  # noqa: ARG002 - of a cluster
+        """The server that has this key: all that it does with it is in order."""
+        return self
+
+    async def look(self) -> None:
+        """Ask for a sign of life, whatever the breaker says. Raises `Unavailable`."""
+        with mapped(), _cancellable():
+            await super().execute_command("PING")  # type: ignore[no-untyped-call]
+
     async def aclose(self, close_connection_pool: bool | None = None) -> None:  # noqa: FBT001 - the driver's
         """As the driver's; the breaker, if it is open, asks no more."""
         await self.breaker.close()
@@ -57,7 +100,8 @@ class _GuardedPipeline(Pipeline):
     longest_seconds: float | None
 
     async def execute(self, raise_on_error: bool = True) -> list[Any]:  # noqa: FBT001, FBT002 - the driver's
-        with self.breaker.calling(), _unanswered(), _cancellable():
+        size = {"db.operation.batch.size": len(self)}
+        with self.breaker.calling("PIPELINE", **_PIPELINE, **size), _unanswered(), _cancellable():
             async with asyncio.timeout(self.longest_seconds):
                 return await super().execute(raise_on_error)
 
@@ -67,7 +111,14 @@ def _unanswered() -> Iterator[None]:
     try:
         yield
     except (RedisConnectionError, RedisTimeoutError, OSError) as error:
-        raise Unavailable("redis") from error
+        raise _away(error) from error
+
+
+def _away(error: Exception) -> Unavailable:
+    said = trouble(error)
+    if any(isinstance(each, AuthenticationError) for each in causes(error)):
+        return Unavailable("redis", "Redis refused the login: check the user and the password")
+    return Unavailable("redis", f"Redis over TLS: {said}" if said else "")
 
 
 @contextmanager
@@ -86,8 +137,17 @@ def _cancellable() -> Iterator[None]:
             raise asyncio.CancelledError
 
 
-def connect(url: str, timeout_seconds: float) -> GuardedRedis:
-    """A client for `redis://`, `rediss://` or `unix://`; connects when first used.
+def client_of(settings: Settings, timeout_seconds: float) -> GuardedRedis:
+    """As `connect`, to the Redis of these settings and as they say.
+
+    Raises:
+        SetupError: there is no URL, it is not one of Redis, or a file cannot be used.
+    """
+    return connect(given(settings, "redis_url"), timeout_seconds, access(settings, "redis"))
+
+
+def connect(url: str, timeout_seconds: float, how: Access = PLAIN) -> GuardedRedis:
+    """A client for `redis://`, `rediss://`, `unix://` or a cluster; connects when first used.
 
     A connection found broken is tried once more on a fresh one; a wait past `timeout_seconds`
     is not, since the caller can do without. After a few failures in a row nothing waits: see
@@ -96,19 +156,18 @@ def connect(url: str, timeout_seconds: float) -> GuardedRedis:
     Raises:
         SetupError: the URL is not one of Redis.
     """
-    try:
-        pool = BlockingConnectionPool.from_url(
-            url,
-            max_connections=CONNECTIONS,
-            timeout=timeout_seconds,
-            socket_timeout=timeout_seconds,
-            socket_connect_timeout=timeout_seconds,
-            retry=Retry(NoBackoff(), 1, supported_errors=(RedisConnectionError,)),
-        )
-    except ValueError as error:
-        raise SetupError(
-            "UPNEXT_REDIS_URL cannot be used: it starts with redis://, rediss:// or unix://."
-        ) from error
+    if url.startswith(CLUSTERS):
+        from storage.redis.cluster import ClusterRedis, addresses  # noqa: PLC0415 - it imports us
+
+        return ClusterRedis(addresses(url), lambda node: connect(node, timeout_seconds, how))
+    by_default: dict[str, Any] = {
+        "max_connections": CONNECTIONS,
+        "timeout": timeout_seconds,
+        "socket_timeout": timeout_seconds,
+        "socket_connect_timeout": timeout_seconds,
+        "retry": Retry(NoBackoff(), 1, supported_errors=(RedisConnectionError,)),
+    }
+    pool = BlockingConnectionPool(**by_default | options_of(url, how))
     client = GuardedRedis(connection_pool=pool)
     client.longest_seconds = timeout_seconds
     client.auto_close_connection_pool = True
@@ -121,10 +180,9 @@ def mapped() -> Iterator[None]:
     try:
         yield
     except (RedisError, OSError) as error:
-        raise Unavailable("redis") from error
+        raise _away(error) from error
 
 
-async def ping(client: Redis) -> None:
+async def ping(client: GuardedRedis) -> None:
     """Ask for a sign of life, whatever the breaker says. Raises `Unavailable`."""
-    with mapped(), _cancellable():
-        await Redis.execute_command(client, "PING")  # type: ignore[no-untyped-call]
+    await client.look()

@@ -7,15 +7,14 @@ are a short stream that each process reads on from where it was.
 """
 
 from collections.abc import Sequence
-from hashlib import sha1
 from typing import Any, cast
 
 import msgspec
-from redis.asyncio import Redis
-from redis.exceptions import NoScriptError
 
+from core.errors import PartlyAway, Unavailable
 from core.quota import SHARE, Report, Settled
-from storage.redis.client import mapped
+from storage.redis.client import GuardedRedis, mapped
+from storage.redis.scripts import Script
 
 RECALLS = "l:recalls"
 KEPT_RECALLS = 1000
@@ -107,40 +106,35 @@ def _packed(borrower: str, report: Report) -> bytes:
 class RedisLedger:
     """`Ledger` of one borrower, named apart from all others. All methods raise `Unavailable`."""
 
-    def __init__(self, client: Redis, borrower: str) -> None:
+    def __init__(self, client: GuardedRedis, borrower: str) -> None:
         self._client = client
         self._borrower = borrower
-        self._sha = sha1(_SETTLE.encode(), usedforsecurity=False).hexdigest()
+        self._settle = Script(_SETTLE)
         self._read: bytes | None = None
 
     async def settle(self, reports: Sequence[Report]) -> list[Settled]:
-        """Settle each, all in one round trip."""
-        with mapped():
-            answers = await self._run(reports)
-            unknown = [at for at, answer in enumerate(answers) if isinstance(answer, NoScriptError)]
-            if unknown:  # the server has just started: those were not settled, the others were
-                await self._client.script_load(_SETTLE)
-                again = await self._run([reports[at] for at in unknown])
-                for at, answer in zip(unknown, again, strict=True):
-                    answers[at] = answer
-            for answer in answers:
-                if isinstance(answer, Exception):
-                    raise answer
-        return [Settled(*answer) for answer in answers]
+        """Settle each, all in one round trip to each server.
 
-    async def _run(self, reports: Sequence[Report]) -> list[Any]:
-        """What the script says of each, or the error it ends with.
-
-        Not by the driver's own object of a script: in a pipeline that asks each time whether the
-        server has it.
+        Raises:
+            PartlyAway: some were settled, and their servers' answers are in `done` by place.
         """
-        pipe: Any = self._client.pipeline(
-            transaction=False
-        )  # typed as if its commands were awaited
-        for report in reports:
-            pipe.evalsha(self._sha, 1, _key(report), _packed(self._borrower, report))
-        answers: list[Any] = await pipe.execute(raise_on_error=False)
-        return answers
+        calls = [([_key(report)], [_packed(self._borrower, report)]) for report in reports]
+        with mapped():
+            answers = await self._settle.each(self._client, calls)
+            away = [answer for answer in answers if isinstance(answer, Unavailable)]
+            for answer in answers:
+                if isinstance(answer, Exception) and not isinstance(answer, Unavailable):
+                    raise answer
+        done = {
+            at: Settled(*answer)
+            for at, answer in enumerate(answers)
+            if not isinstance(answer, Unavailable)
+        }
+        if away and done:
+            raise PartlyAway("redis", done)
+        if away:
+            raise away[0]
+        return list(done.values())
 
     async def recall(self, key: str) -> None:
         """Ask all borrowers to settle what they hold of this."""

@@ -8,12 +8,12 @@ behind all news up to that value, so a follower that lacks some of them by then 
 import asyncio
 from collections.abc import Awaitable, Callable, Collection
 from contextlib import suppress
+from functools import partial
 from time import monotonic
 from typing import Any
 
 import msgspec
 import structlog
-from redis.asyncio import Redis
 from redis.asyncio.client import PubSub
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
@@ -22,6 +22,7 @@ from redis.exceptions import RedisError
 from core.errors import Unavailable
 from core.notices import Hearer
 from core.types import UserId
+from storage.redis.client import GuardedRedis
 
 CHANNEL = "upnext:notices"
 COUNTER = "upnext:notices:count"
@@ -48,7 +49,7 @@ def packed_users(user_ids: Collection[UserId]) -> bytes:
 class RedisNotices:
     """Follows the news of one Redis; use one subscription a process."""
 
-    def __init__(self, client: Redis, *, silence_seconds: float = SILENCE_SECONDS) -> None:
+    def __init__(self, client: GuardedRedis, *, silence_seconds: float = SILENCE_SECONDS) -> None:
         self._client = client
         self._silence = silence_seconds
         self._follows = False
@@ -72,20 +73,24 @@ class RedisNotices:
 
     async def _follow(self, hearer: Hearer) -> None:
         """Tell the hearer; ends by an exception when nothing came for `silence_seconds`."""
-        async with self._client.pubsub() as subscription:
+        # One that counts and publishes: only there are news and the echo in order.
+        server = await self._client.at(COUNTER)
+        async with server.pubsub() as subscription:
             await subscription.subscribe(CHANNEL)
             # It must end, not go on with another connection: what came in between is lost.
             subscription.connection.retry = Retry(NoBackoff(), 0)
             async with asyncio.timeout(self._silence):
                 while await subscription.get_message(timeout=self._silence) is None:
                     pass
-                last = await self._count()
+                last = await self._count(server)
             self._follows = True
             hearer.follow()
-            await _Listening(subscription, hearer, last, self._silence).listen(self._count)
+            await _Listening(subscription, hearer, last, self._silence).listen(
+                partial(self._count, server)
+            )
 
-    async def _count(self) -> int:
-        return int(await self._client.get(COUNTER) or 0)
+    async def _count(self, server: GuardedRedis) -> int:
+        return int(await server.get(COUNTER) or 0)
 
 
 class _Listening:

@@ -5,15 +5,17 @@ revision known) and `body`, and `u:{<id>}:lists` with one field a list. Each wri
 so the comparison with the floor and the write cannot be torn apart.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import islice
 from typing import cast
 
 import msgspec
-from redis.asyncio import Redis
 
+from core.errors import PartlyAway
 from core.types import UserId, UserState
-from storage.redis.client import mapped
+from storage.redis.apart import drop_apart
+from storage.redis.client import GuardedRedis, mapped
+from storage.redis.keys import keys_of
 from storage.redis.notices import PUBLISH, packed_users
 from storage.redis.packed import packed, unpacked
 
@@ -63,19 +65,16 @@ end
     + PUBLISH
     + "return dropped"
 )
+SCANNED = 1_000
+"""Keys that Redis looks at in one step of a walk over all of them."""
 FORGOTTEN_TOGETHER = 250
 """Users a call: about a millisecond in which Redis does nothing else."""
-
-
-def _keys(user_id: UserId) -> list[str]:
-    """Names of the user's two hashes; the braces put them in one slot."""
-    return [f"u:{{{user_id}}}:state", f"u:{{{user_id}}}:lists"]
 
 
 class RedisUserCache:
     """`UserCache` on Redis. All methods raise `Unavailable`."""
 
-    def __init__(self, client: Redis) -> None:
+    def __init__(self, client: GuardedRedis) -> None:
         self._client = client
         self._put_state = client.register_script(_PUT_STATE)
         self._put_list = client.register_script(_PUT_LIST)
@@ -84,21 +83,21 @@ class RedisUserCache:
     async def state(self, user_id: UserId) -> UserState | None:
         """The kept state; None too for one in another release's form: the next put replaces it."""
         with mapped():
-            kept = cast("bytes | None", await self._client.hget(_keys(user_id)[0], "body"))
+            kept = cast("bytes | None", await self._client.hget(keys_of(user_id)[0], "body"))
         return None if kept is None else unpacked(user_id, kept)
 
     async def put_state(self, state: UserState) -> None:
         """Keep a state for a day, unless a newer revision is known."""
         with mapped():
             await self._put_state(
-                keys=_keys(state.user_id),
+                keys=keys_of(state.user_id),
                 args=[state.revision, STATE_TTL_SECONDS, packed(state)],
             )
 
     async def get_list(self, user_id: UserId, field: str) -> bytes | None:
         """The kept list of that field."""
         with mapped():
-            return cast("bytes | None", await self._client.hget(_keys(user_id)[1], field))
+            return cast("bytes | None", await self._client.hget(keys_of(user_id)[1], field))
 
     async def put_list(
         self, user_id: UserId, field: str, revision: int, entry: bytes, ttl_seconds: int
@@ -106,7 +105,7 @@ class RedisUserCache:
         """Keep a list; the user's lists expire together, `ttl_seconds` after the last one."""
         with mapped():
             await self._put_list(
-                keys=_keys(user_id), args=[revision, STATE_TTL_SECONDS, field, entry, ttl_seconds]
+                keys=keys_of(user_id), args=[revision, STATE_TTL_SECONDS, field, entry, ttl_seconds]
             )
 
     async def erase(self, user_id: UserId) -> bool:
@@ -119,17 +118,53 @@ class RedisUserCache:
         """
         return bool(await self._drop({user_id: NEWEST}, LATE_SECONDS))
 
+    async def clear(self) -> int:
+        """Drop all that is kept of anyone, floors too: for when the truth was replaced.
+
+        Returns:
+            How many users something was kept of.
+        """
+        users, keys = set[bytes](), list[bytes]()
+        with mapped():
+            async for key in self._client.scan_iter(match="u:{*", count=SCANNED):
+                users.add(key.rpartition(b":")[0])
+                keys.append(key)
+                if len(keys) == SCANNED:
+                    await self._unlink(keys)
+                    keys.clear()
+            await self._unlink(keys)
+        return len(users)
+
+    async def _unlink(self, keys: Sequence[bytes]) -> None:
+        if not keys:
+            return
+        for answer in await self._client.together([("UNLINK", key) for key in keys]):
+            if isinstance(answer, Exception):
+                raise answer
+
     async def forget_many(self, revisions: Mapping[UserId, int]) -> None:
         """Drop these users' states and lists, refuse older ones and tell all.
 
         Some hundreds at a time, so that others need not wait long for Redis.
+
+        Raises:
+            PartlyAway: those in `done` are dropped, the others not.
         """
-        waiting = iter(revisions.items())
+        waiting, done, parted = iter(revisions.items()), set[UserId](), False
         while some := dict(islice(waiting, FORGOTTEN_TOGETHER)):
-            await self._drop(some, STATE_TTL_SECONDS)
+            try:
+                await self._drop(some, STATE_TTL_SECONDS)
+                done |= some.keys()
+            except PartlyAway as error:
+                done |= error.done.keys()
+                parted = True
+        if parted:
+            raise PartlyAway("redis", dict.fromkeys(done))
 
     async def _drop(self, revisions: Mapping[UserId, int], ttl_seconds: int) -> int:
         """Raise the floors of these users, each for so long; how many hashes had anything."""
+        if not self._client.one_server:
+            return await drop_apart(self._client, revisions, ttl_seconds)
         # As texts: numbers of this size are not exact in every form that Lua might give them.
         floors = msgspec.msgpack.encode([str(revision) for revision in revisions.values()])
         with mapped():

@@ -20,14 +20,14 @@ SHORT = Quota("user", 50, window_ms=300, lease_ms=100)
 Pair = tuple[Ledger, Ledger]
 
 
-@pytest.fixture(params=["memory", "redis"])
+@pytest.fixture(params=["memory", "redis", "cluster"])
 async def pair(request: pytest.FixtureRequest) -> AsyncIterator[Pair]:
     """The ledgers of two processes."""
     if request.param == "memory":
         counts = Counts()
         yield MemoryLedger("a", counts), MemoryLedger("b", counts)
         return
-    client = connect(request.getfixturevalue("redis_url"), timeout_seconds=2.0)
+    client = connect(request.getfixturevalue(f"{request.param}_url"), timeout_seconds=2.0)
     yield RedisLedger(client, "a"), RedisLedger(client, "b")
     await client.aclose()
 
@@ -82,11 +82,14 @@ async def test_callers_and_roles_are_apart(pair: Pair, sub: str) -> None:
 
 async def test_what_is_counted_leaves_with_its_window(pair: Pair, sub: str) -> None:
     a, b = pair
+    began = time.monotonic()
     [settled] = await a.settle([Report(SHORT, sub, used=((0, 50),), wanted=1)])
     assert (settled.granted, settled.counted) == (0, 50)
-    await asyncio.sleep(settled.relief_ms / 1000 - 0.1)
+    relief = settled.relief_ms / 1000
+    await asyncio.sleep(relief - 0.1)
     [settled] = await b.settle([Report(SHORT, sub, wanted=1)])
-    assert settled.counted == 50
+    late = time.monotonic() - began > relief - 0.01  # a machine may have much else to do
+    assert settled.counted == 50 or late
     await asyncio.sleep(settled.relief_ms / 1000 + 0.01)
     [settled] = await b.settle([Report(SHORT, sub, wanted=1)])
     assert (settled.granted, settled.counted, settled.relief_ms) == (10, 0, 0)
@@ -96,10 +99,12 @@ async def test_the_loan_of_one_who_died_counts_until_it_must_have_left(
     pair: Pair, sub: str
 ) -> None:
     a, b = pair
+    began = time.monotonic()
     await a.settle([Report(SHORT, sub, wanted=50)])
     await asyncio.sleep(0.3)
     [settled] = await b.settle([Report(SHORT, sub)])
-    assert settled.elsewhere == 50
+    late = time.monotonic() - began > 0.4 - 0.01  # the loan's time and a window
+    assert settled.elsewhere == 50 or late
     await asyncio.sleep(0.15)
     [settled] = await b.settle([Report(SHORT, sub)])
     assert settled.elsewhere == 0
@@ -145,8 +150,11 @@ async def test_a_count_is_small_and_goes_away(redis_url: str, sub: str) -> None:
     await client.aclose()
 
 
-async def test_a_server_that_forgot_the_script_is_told_it_again(redis_url: str, sub: str) -> None:
-    client = connect(redis_url, timeout_seconds=2.0)
+@pytest.mark.parametrize("server", ["redis", "cluster"])
+async def test_a_server_that_forgot_the_script_is_told_it_again(
+    request: pytest.FixtureRequest, sub: str, server: str
+) -> None:
+    client = connect(request.getfixturevalue(f"{server}_url"), timeout_seconds=2.0)
     ledger = RedisLedger(client, "a")
     for counted in (2, 4):
         await client.script_flush()

@@ -20,12 +20,12 @@ pytestmark = pytest.mark.contract
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 
 
-@pytest.fixture(params=["memory", "redis"])
+@pytest.fixture(params=["memory", "redis", "cluster"])
 async def cache(request: pytest.FixtureRequest) -> AsyncIterator[UserCache]:
     if request.param == "memory":
         yield MemoryUserCache()
         return
-    client = connect(request.getfixturevalue("redis_url"), timeout_seconds=2.0)
+    client = connect(request.getfixturevalue(f"{request.param}_url"), timeout_seconds=2.0)
     yield RedisUserCache(client)
     await client.aclose()
 
@@ -58,8 +58,12 @@ async def test_an_erased_user_leaves_nothing(cache: UserCache, user: UserId) -> 
     assert not await cache.erase(user)
 
 
-async def test_nobody_who_is_late_brings_an_erased_user_back(user: UserId, redis_url: str) -> None:
-    async with aclosing(connect(redis_url, timeout_seconds=2.0)) as client:
+@pytest.mark.parametrize("server", ["redis", "cluster"])
+async def test_nobody_who_is_late_brings_an_erased_user_back(
+    request: pytest.FixtureRequest, user: UserId, server: str
+) -> None:
+    url = request.getfixturevalue(f"{server}_url")
+    async with aclosing(connect(url, timeout_seconds=2.0)) as client:
         cache = RedisUserCache(client)
         await cache.put_state(state_of(user, 7))
         await cache.erase(user)
@@ -68,7 +72,7 @@ async def test_nobody_who_is_late_brings_an_erased_user_back(user: UserId, redis
         await cache.forget_many({user: 9})
         assert await cache.state(user) is None
         assert await cache.get_list(user, "m/1/personalized") is None
-        (mark,) = await client.keys(f"*{user}*")
+        (mark,) = [key async for key in client.scan_iter(match=f"*{user}*")]
         assert 0 < await client.ttl(mark) <= LATE_SECONDS
 
 

@@ -12,18 +12,21 @@ import pyarrow as pa
 import structlog
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from core.errors import NotFound
+from core.errors import NotFound, Unavailable
 from core.settings import Settings
 from core.types import DataSpan, Video, VideoId
 from embeddings.dataset import Catalogue, Histories, read_catalogue
-from embeddings.history_reader import HistoryReader, erased_from, read_snapshot
+from embeddings.history_reader import HistoryReader, SnapshotWriter, erased_from, read_snapshot
 from embeddings.ports import ArtifactStore
+from embeddings.ray_reader import check_ray, read_by_ray
 from ingest.weights import WatchWeights
 from retrieval.build import Build
 from retrieval.snapshot import Snapshot
 from storage.postgres.engine import pool
 from storage.postgres.enough import about
 from storage.postgres.history_columns import copy_history
+from storage.postgres.read_replica import NAME as REPLICA
+from storage.postgres.read_replica import reads_of
 from storage.postgres.videos import PostgresVideos
 from storage.postgres.watch_shares import PostgresWatchShares
 from upnext.jobs.kept_out import clean_snapshot
@@ -86,33 +89,79 @@ async def read(
     attempt at the run read is read from its snapshot, less who was erased since.
 
     Raises:
-        Unavailable: a store did not answer.
+        SetupError: Ray is to read and is not installed.
+        Unavailable: a store, or Ray, did not answer.
     """
+    if settings.training_reader == "ray":
+        check_ray()  # before minutes of work for nothing
     async with pool(settings, patient=True) as engine:
-        build = Build()
-        catalogue = await read_catalogue(_building(build, PostgresVideos(engine).stream()))
-        row_of = {id_: row for row, id_ in enumerate(catalogue.ids)}
-        before = _before(store, request.model_id, row_of) if again else None
-        if before is not None:
-            return Data(catalogue, build.snapshot(), *before)
-        weights = WatchWeights.of(await PostgresWatchShares(engine).count())
-        expected = await about(engine, request.start, request.end)
-        with TemporaryDirectory(prefix="upnext-snapshot-") as folder:
-            kept = Path(folder) / "snapshot.parquet"
-            with HistoryReader(row_of, kept) as reader:
-                await copy_history(
-                    engine,
-                    request.start,
-                    request.end,
-                    _telling(reader, weights, expected, on_progress),
-                )
-            pinned = Pinned(snapshot_key(request.model_id), reader.count, _sha256(kept))
-            await _keep(engine, store, request.model_id, kept)
-    return Data(catalogue, build.snapshot(), reader.histories(), pinned)
+        try:
+            async with reads_of(settings, engine, patient=True) as reads:
+                source = _Source(settings, engine, reads)
+                return await _read(source, request, store, on_progress, again=again)
+        except Unavailable as error:
+            if error.dependency != REPLICA:
+                raise
+            log.warning("the primary is read, the replica went away", reason=str(error))
+            source = _Source(settings, engine, engine)
+            return await _read(source, request, store, on_progress, again=again)
+
+
+@dataclass(frozen=True, slots=True)
+class _Source:
+    """Where a run reads: the primary where it locks or writes, `reads` for the rest."""
+
+    settings: Settings
+    primary: AsyncEngine
+    reads: AsyncEngine
+
+
+async def _read(
+    source: _Source,
+    request: Request,
+    store: ArtifactStore,
+    on_progress: OnProgress,
+    *,
+    again: bool,
+) -> Data:
+    reads, settings, build = source.reads, source.settings, Build()
+    catalogue = await read_catalogue(_building(build, PostgresVideos(reads).stream()))
+    row_of = {id_: row for row, id_ in enumerate(catalogue.ids)}
+    before = _before(settings, store, request.model_id, row_of) if again else None
+    if before is not None:
+        return Data(catalogue, build.snapshot(), *before)
+    weights = WatchWeights.of(await PostgresWatchShares(reads).count())
+    expected = await about(reads, request.start, request.end)
+    with TemporaryDirectory(prefix="upnext-snapshot-") as folder:
+        kept = Path(folder) / "snapshot.parquet"
+        with _reader(settings, row_of, kept) as reader:
+            await copy_history(
+                reads,
+                request.start,
+                request.end,
+                _telling(reader, weights, expected, on_progress),
+            )
+        pinned = Pinned(snapshot_key(request.model_id), reader.count, _sha256(kept))
+        await _keep(source.primary, store, request.model_id, kept)
+        if isinstance(reader, HistoryReader):
+            histories = reader.histories()
+        else:
+            on_progress(1.0, "reading the snapshot by Ray")
+            histories = read_by_ray(kept, row_of, settings.ray_address)
+    return Data(catalogue, build.snapshot(), histories, pinned)
+
+
+def _reader(
+    settings: Settings, row_of: Mapping[VideoId, int], kept: Path
+) -> HistoryReader | SnapshotWriter:
+    """What takes the history as it comes: Ray reads the whole file afterwards."""
+    if settings.training_reader == "ray":
+        return SnapshotWriter(kept)
+    return HistoryReader(row_of, kept)
 
 
 def _before(
-    store: ArtifactStore, model_id: str, row_of: Mapping[VideoId, int]
+    settings: Settings, store: ArtifactStore, model_id: str, row_of: Mapping[VideoId, int]
 ) -> tuple[Histories, Pinned] | None:
     """The run's snapshot as it is, None when there is none."""
     key = snapshot_key(model_id)
@@ -120,7 +169,10 @@ def _before(
         kept = Path(folder) / "snapshot.parquet"
         try:
             store.fetch(key, kept)
-            histories = read_snapshot(kept, row_of)
+            if settings.training_reader == "ray":
+                histories = read_by_ray(kept, row_of, settings.ray_address)
+            else:
+                histories = read_snapshot(kept, row_of)
         except (NotFound, OSError) as error:
             log.warning("a run's snapshot cannot be read", model=model_id, reason=str(error))
             return None
@@ -128,7 +180,10 @@ def _before(
 
 
 def _telling(
-    reader: HistoryReader, weights: WatchWeights, expected: int, on_progress: OnProgress
+    reader: HistoryReader | SnapshotWriter,
+    weights: WatchWeights,
+    expected: int,
+    on_progress: OnProgress,
 ) -> Callable[[pa.Table], None]:
     """Have the reader take tables, weighed, and tell how far it is of about so many."""
 
