@@ -19,6 +19,7 @@ from api.auth import TokenVerifier, verifier
 from api.batch_pages import BatchPages
 from api.catalogue import VideoCatalogue
 from api.configs import Configs
+from api.draining import Draining
 from api.erasure import Erasure
 from api.forgetting import Forgetting
 from api.health import HealthCheck
@@ -42,9 +43,11 @@ from api.training import Training
 from api.trusted_cache import TrustedCache
 from api.warming import Warming
 from api.watching import Watching
-from core import logging
+from core import logging, tracing
+from core.access import access
 from core.clock import utc_now
 from core.errors import Unavailable
+from core.measures import begin
 from core.metrics import LOG_LINES_DROPPED
 from core.settings import Settings, load
 from core.types import Model
@@ -99,21 +102,28 @@ class Memory:
             log.warning("not_settled", catalogue=self.follower.loaded.is_set())
 
 
-def create_app() -> Litestar:
+def create_app(draining: Draining | None = None) -> Litestar:
     """The application of one worker process, from the settings in the environment.
+
+    Args:
+        draining: begun by whoever is about to stop the process.
 
     Raises:
         SetupError: a setting is missing or cannot be used.
     """
     settings = load()
-    logging.configure(settings.log_level)
+    begin("api")
+    logging.take_over(settings)
     url = settings.jwt_jwks_url
-    tokens = verifier(settings, None if url is None else JwksUrl(url))
+    issuer = None if url is None else JwksUrl(url, access(settings, "jwt").tls.ca_file)
+    tokens = verifier(settings, issuer)
     return application(
         lambda: _serving(settings, tokens),
         tokens,
         access_log_sample=settings.access_log_sample,
         shows_metrics=settings.metrics_port is None,
+        draining=draining,
+        cors_origins=settings.cors_origins,
     )
 
 
@@ -121,11 +131,21 @@ def create_app() -> Litestar:
 async def _serving(settings: Settings, tokens: TokenVerifier) -> AsyncIterator[Services]:
     """The services, ready once tokens can be checked too."""
     with logging.written_by_a_thread(LOG_LINES_DROPPED.inc):
-        async with tokens.kept(), services(settings) as given:
+        async with _traced(), tokens.kept(), services(settings) as given:
             await _rehearsed(given.recommender, settings.milvus_timeout_seconds)
             gc.collect()
             gc.freeze()  # the catalogue: walking it again and again took a fifth of a page's time
             yield replace(given, ready=lambda: given.ready() and tokens.ready)
+
+
+@asynccontextmanager
+async def _traced() -> AsyncIterator[None]:
+    """Spans are sent, if the environment says where to; the last ones while others go on."""
+    tracing.configure("upnext-api")
+    try:
+        yield
+    finally:
+        await asyncio.to_thread(tracing.close)
 
 
 @asynccontextmanager
@@ -230,7 +250,7 @@ def _memory(settings: Settings, stores: Stores, replica: str) -> Memory:
     follower = Follower(
         catalogue=catalogue,
         config=config,
-        reader=stores.videos,
+        reader=stores.catalogue,
         changes=stores.changes,
         versions=keeper,
         load_config=stores.configs.current,

@@ -22,6 +22,7 @@ from api.local_lists import Answer
 from api.observing import Observing, write
 from api.request_id import request_id
 from api.routes.common import encode
+from api.safe_headers import Shared, safe_headers
 from api.services import Services
 from core.errors import RateLimited
 from core.metrics import LISTS, REQUEST_SECONDS
@@ -67,18 +68,24 @@ class HotPath:
     """Answers from what this process keeps; `services` are there while the application runs."""
 
     def __init__(
-        self, verifier: TokenVerifier, observing: Observing, not_users: Collection[str]
+        self,
+        verifier: TokenVerifier,
+        observing: Observing,
+        shared: Shared,
+        not_users: Collection[str],
     ) -> None:
         """Make one.
 
         Args:
             verifier: of tokens.
             observing: says which answers get a line in the log.
+            shared: what browsers on other origins are told.
             not_users: what follows `/recs/` in the paths of other routes.
         """
         self.services: Services | None = None
         self._verifier = verifier
         self._observing = observing
+        self._shared = shared
         self._not_users = frozenset(not_users)
 
     def close(self) -> None:
@@ -91,7 +98,8 @@ class HotPath:
         """Answer if that is surely right; else whoever calls goes on as if nothing had been."""
         services = self.services
         found = self._found(scope, services) if services is not None else None
-        if services is None or found is None:
+        shared = self._shared.headers(scope)
+        if services is None or found is None or shared is None:
             return False
         verdict = services.limiter.take(found[1])
         if verdict is None:
@@ -99,6 +107,7 @@ class HotPath:
         if verdict is None:
             return False
         answer, _, route = found
+        scope["path_template"] = route
         start: HTTPResponseStartEvent = {
             "type": "http.response.start",
             "status": 200,
@@ -107,6 +116,8 @@ class HotPath:
                 (b"content-length", answer.length),
                 (b"x-request-id", request_id(scope).encode()),
                 *verdict.headers,
+                *safe_headers(scope),
+                *shared,
             ],
         }
         await send(start)
@@ -161,8 +172,8 @@ def _route(path: str) -> tuple[str, UserId]:
 
 
 def _log(scope: Scope, found: _Found, seconds: float) -> None:
-    answer, principal, route = found
-    scope["path_template"], scope["path_params"] = route, {"user_id": _route(scope["path"])[1]}
+    answer, principal, _ = found
+    scope["path_params"] = {"user_id": _route(scope["path"])[1]}
     version = answer.shown.model_version
     write(scope, 200, seconds, principal.sub, cache="local", model_version=version)
 

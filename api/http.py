@@ -1,6 +1,6 @@
 """The HTTP application: routes, guards, problems and the document, around given services."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from time import perf_counter
 from typing import Any
@@ -12,6 +12,7 @@ from litestar.types import Message, Scope
 
 from api import openapi
 from api.auth import Principal, TokenVerifier
+from api.draining import Draining
 from api.guards import caller
 from api.hot import HotPath
 from api.limits import send_limit
@@ -35,10 +36,13 @@ from api.routes import (
     videos,
     watching,
 )
+from api.safe_headers import Shared, cors, send_safe_headers
 from api.services import Services
 from api.strict import only_what_is_read
+from api.traced import traced
 from api.unread import telling
 from core.errors import UpnextError
+from core.tracing import is_on
 
 MAX_BODY_BYTES = 64 * 1024
 
@@ -69,6 +73,8 @@ def application(
     *,
     access_log_sample: float = 0.01,
     shows_metrics: bool = True,
+    draining: Draining | None = None,
+    cors_origins: str | None = None,
 ) -> Litestar:
     """The application; `compose` gives its services for as long as it runs.
 
@@ -77,14 +83,11 @@ def application(
         verifier: of tokens.
         access_log_sample: the share of cached 200s that get a line in the log.
         shows_metrics: whether /metrics is a route of it.
+        draining: begun when the process is about to stop.
+        cors_origins: whose pages may call it, with commas between.
     """
     observing = Observing(access_log_sample)
-
-    async def finish(message: Message, scope: Scope) -> None:
-        if message["type"] == "http.response.start":
-            await send_request_id(message, scope)
-            await send_limit(message, scope)
-            observing.begins(scope, message["status"])
+    sharing = cors(cors_origins)
 
     @asynccontextmanager
     async def lifespan(app: Litestar) -> AsyncIterator[None]:
@@ -105,30 +108,53 @@ def application(
             "caller": Provide(_caller, sync_to_thread=False),
         },
         before_request=only_what_is_read,
-        before_send=[finish],
+        before_send=[_finishing(observing)],
         exception_handlers={
             UpnextError: on_our_error,
             HTTPException: on_http_error,
             Exception: on_fault,
         },
         openapi_config=openapi.config(),
+        cors_config=sharing,
         request_max_body_size=MAX_BODY_BYTES,
         logging_config=None,
     )
     app.state.verifier = verifier
-    hot = app.hot = HotPath(verifier, observing, _after(app, "/recs/"))
+    app.draining = app.state.draining = draining or Draining()
+    hot = app.hot = HotPath(verifier, observing, Shared(sharing), _after(app, "/recs/"))
     return app
+
+
+def _finishing(observing: Observing) -> Callable[[Message, Scope], Awaitable[None]]:
+    """What is done to each answer of the framework as it begins."""
+
+    async def finish(message: Message, scope: Scope) -> None:
+        if message["type"] == "http.response.start":
+            await send_request_id(message, scope)
+            await send_limit(message, scope)
+            await send_safe_headers(message, scope)
+            observing.begins(scope, message["status"])
+
+    return finish
 
 
 class _Application(Litestar):
     """The framework behind the thin path."""
 
     hot: HotPath
+    draining: Draining
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:  # noqa: ANN401 - as there
         """Answer one request, or live from startup to shutdown."""
+        if is_on() and scope["type"] == "http":
+            await traced(self._answer, scope, receive, send)
+        else:
+            await self._answer(scope, receive, send)
+
+    async def _answer(self, scope: Any, receive: Any, send: Any) -> None:  # noqa: ANN401 - as there
         if scope["type"] == "http":
             began = perf_counter()
+            send = self.draining.telling(scope, send)
             scope.setdefault("state", {})
             if await self.hot.sends(scope, send, began):
                 return

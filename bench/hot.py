@@ -94,7 +94,7 @@ def measure(service: Service, seconds: int) -> Figures:
         # Lists of an earlier run are past their soft age, and would be renewed while measured.
         asyncio.run(forget(service.settings, service.users))
         body = _body(service)
-        _warm(service.address, users.name)
+        warm(service.address, users.name)
         before = _lists(service.address)
         kept = wrk(service.address, users.name, seconds)
         given = _lists(service.address) - before
@@ -113,7 +113,7 @@ def measure(service: Service, seconds: int) -> Figures:
     )
 
 
-def _warm(address: str, users: str) -> None:
+def warm(address: str, users: str) -> None:
     """Ask until every worker keeps every list. Raises `SetupError`."""
     for _ in range(MOST_ROUNDS):
         before = _lists(address)

@@ -23,9 +23,13 @@ from storage.postgres.videos import PostgresVideos
 from tests.catalogues import video
 from tests.polling import eventually
 from tests.programs import Program
+from upnext.certificate import own
 from upnext.tokens import make_token
+from upnext.up import address_of
 
 STEPS: tuple[ModelStatus, ...] = ("training", "evaluating", "publishing", "ready")
+PATIENT = {"redis_timeout_seconds": "2", "postgres_read_timeout_seconds": "5"}
+"""Settings of a service that leaves nothing out of a list because the machine is busy."""
 SERVE = "from core.settings import load; from upnext.serve import run; run(load())"
 
 
@@ -36,7 +40,8 @@ class Served(Program):
 
     def __init__(self, settings: Settings) -> None:
         super().__init__(settings)
-        self.address = f"http://127.0.0.1:{settings.port}"
+        self.address = address_of(settings)
+        self._verify = own(settings) if settings.tls_certificate_file else True
 
     def __enter__(self) -> Self:
         self.launch()
@@ -51,13 +56,13 @@ class Served(Program):
         """A client with a token for everything."""
         token = make_token(self.settings, "ops", ("admin",), timedelta(hours=1))
         headers = {"Authorization": f"Bearer {token}"}
-        return httpx.Client(base_url=self.address, headers=headers, timeout=20)
+        return httpx.Client(base_url=self.address, headers=headers, timeout=20, verify=self._verify)
 
     def _ready(self) -> bool:
         assert self.process
         assert self.process.poll() is None, "it ended before it was ready"
         try:
-            return httpx.get(f"{self.address}/health/ready").status_code == 200
+            return httpx.get(f"{self.address}/health/ready", verify=self._verify).status_code == 200
         except httpx.TransportError:
             return False
 
@@ -76,6 +81,7 @@ def of_popular_lists(database_url: str, redis_url: str, home: Path) -> Settings:
             "artifacts_url": home.as_uri(),
             "jwt_secret": "a secret of this test only, long enough for an HMAC",
             "index": "exact",
+            **PATIENT,
         }
     )
 
@@ -89,7 +95,7 @@ def over_stores(folder: Path, **more: str) -> Settings:
             "workers": "1",
             "artifacts_url": (folder / "artifacts").as_uri(),
             "jwt_secret": "a secret of this test only, long enough for an HMAC",
-            "redis_timeout_seconds": "2",
+            **PATIENT,
             **more,
         }
     )

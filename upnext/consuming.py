@@ -5,7 +5,7 @@ from contextlib import AsyncExitStack
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from core.settings import Settings, given
+from core.settings import Settings
 from ingest.consumer import Consumer
 from ingest.dropping import Dropping
 from ingest.handling import Handler
@@ -15,7 +15,7 @@ from storage.postgres.dead_letters import PostgresDeadLetters
 from storage.postgres.interactions import PostgresInteractions
 from storage.postgres.owed_drops import PostgresOwedDrops
 from storage.postgres.watch_shares import PostgresWatchShares
-from storage.redis.client import connect as connect_redis
+from storage.redis.client import client_of as redis_of
 from storage.redis.users import RedisUserCache
 
 
@@ -25,12 +25,11 @@ async def consume(settings: Settings, engine: AsyncEngine) -> None:
     Raises:
         SetupError: the URL of the bus or of Redis is missing, or cannot be used.
     """
-    bus_url, redis_url = given(settings, "bus_url"), given(settings, "redis_url")
     weights = KeptWeights()
     async with AsyncExitStack() as open_:
-        source = bus.events(bus_url)
+        source = bus.events_of(settings)
         open_.push_async_callback(source.close)
-        redis = connect_redis(redis_url, settings.redis_timeout_seconds)
+        redis = redis_of(settings, settings.redis_timeout_seconds)
         open_.push_async_callback(redis.aclose)
         drops = Dropping(RedisUserCache(redis), PostgresOwedDrops(engine))
         handler = Handler(

@@ -5,19 +5,26 @@ import multiprocessing
 import resource
 import signal
 import socket
+from functools import partial
 from typing import Any
 
+import structlog
 from granian.constants import Interfaces, Loops
 from granian.http import HTTP1Settings
 from granian.log import LogLevels
-from granian.server import Server
 
+from core import logging
 from core.errors import SetupError
-from core.settings import Settings
+from core.settings import Settings, load, strays
 from storage.embedded.privilege import die_with_parent
+from upnext import certificate
 from upnext.exposing import measured
+from upnext.leaving import DrainingServer, listen
 
-DRAIN_SECONDS = 3
+log = structlog.get_logger(__name__)
+
+STOP_SECONDS = 3
+"""What requests under way have, once the port is closed."""
 BACKLOG = 4096
 """Connections that may wait to be accepted; Linux allows no more."""
 CLIENTS = 8192
@@ -28,25 +35,44 @@ OTHER_FILES = 512
 IDLE_MILLISECONDS = 75_000
 """How long a connection may be idle or a head incomplete. More than the minute after which load
 balancers give a connection up: who closes first must not be the one that is asked."""
+_LOGGING: dict[str, Any] = {
+    "formatters": {},
+    "handlers": {},
+    "loggers": {"_granian": {"propagate": True, "handlers": []}},
+}
+"""What granian says goes the way of every line."""
 
 
-def run(settings: Settings) -> None:
-    """Serve until SIGTERM or SIGINT; requests in flight are answered first.
+def run(settings: Settings, application: str = "upnext.serve:application") -> None:
+    """Serve an application until SIGTERM or SIGINT; requests in flight are answered first.
+
+    After SIGTERM everything is answered for another `drain_seconds`.
 
     The workers read their settings from the environment: it must hold those of `settings`.
 
     Raises:
-        SetupError: the address is taken.
+        SetupError: the address is taken, or the certificate cannot be used.
     """
+    logging.take_over(settings)
+    for stray in strays():
+        log.warning(stray)
     check_addresses(settings)
     with measured(settings):
-        server("upnext.serve:application", settings).serve()
+        serving = server(application, settings)
+        with certificate.renewed(settings, serving.signal_handler_reload):
+            serving.serve()
 
 
-def server(application: str, settings: Settings) -> Any:  # noqa: ANN401 - granian chooses which
-    """The server of an application, which is made in each worker by that function."""
-    return Server(
+def server(application: str, settings: Settings) -> DrainingServer:
+    """The server of an application, which is made in each worker by that function.
+
+    Raises:
+        SetupError: the certificate cannot be used.
+    """
+    certificate.check(settings)
+    made = DrainingServer(
         application,
+        drain_seconds=settings.drain_seconds,
         factory=True,
         address=settings.host,
         port=settings.port,
@@ -56,10 +82,14 @@ def server(application: str, settings: Settings) -> Any:  # noqa: ANN401 - grani
         backlog=BACKLOG,
         backpressure=clients(),
         http1_settings=HTTP1Settings(header_read_timeout=IDLE_MILLISECONDS),
-        workers_kill_timeout=DRAIN_SECONDS,
+        workers_kill_timeout=STOP_SECONDS,
         respawn_failed_workers=True,
         log_level=LogLevels(settings.log_level),
+        log_dictconfig=_LOGGING,
+        **certificate.options(settings),
     )
+    made.ssl_ctx = certificate.lasting(settings, made.ssl_ctx)
+    return made
 
 
 def clients() -> int:
@@ -81,14 +111,28 @@ def application() -> Any:  # noqa: ANN401 - an ASGI application, whichever it is
     if (main := multiprocessing.parent_process()) is not None and main.pid is not None:
         die_with_parent(signal.SIGTERM, main.pid)
     from api.app import create_app  # noqa: PLC0415 - the main process needs none of it
+    from api.draining import Draining  # noqa: PLC0415
 
-    return create_app()
+    draining = Draining()
+    try:
+        app = create_app(draining)
+        certificate.measure(load())
+    except Exception as error:
+        log.critical("This process cannot serve.", reason=str(error), exc_info=error)
+        raise SystemExit(1) from error  # else its traceback goes past the log
+    app.on_startup.append(partial(listen, draining.begin, draining.part))
+    return app
 
 
 def check_addresses(settings: Settings) -> None:
     """As `check_address`, of all that is listened on."""
     check_address(settings.host, settings.port)
     if settings.metrics_port is not None:
+        if settings.metrics_port == settings.port:
+            raise SetupError(
+                "UPNEXT_METRICS_PORT and UPNEXT_PORT are the same: choose another, or unset it to "
+                "have /metrics on the API's."
+            )
         check_address(settings.host, settings.metrics_port)
 
 

@@ -13,8 +13,11 @@ from typing import Any, Final, Literal
 import structlog
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from core import logging, tracing
 from core.errors import SetupError
-from core.settings import Settings, given, keep_from_children
+from core.measures import begin
+from core.metrics import LOG_LINES_DROPPED
+from core.settings import Settings, keep_from_children, strays
 from storage import bus
 from storage.postgres.engine import pool
 from storage.postgres.jobs import TASK
@@ -55,8 +58,16 @@ def run(settings: Settings, parts: Collection[Part] = PARTS) -> None:
     """
     # What it starts measures for itself: else each child would leave files where the API looks.
     folder = keep_from_children(FOLDER_VARIABLE)
+    begin("worker")
     heart = Heart()
-    with exposed(settings, folder, heart.beats):
+    logging.take_over(settings)
+    with (
+        logging.written_by_a_thread(LOG_LINES_DROPPED.inc),
+        exposed(settings, folder, heart.beats),
+        tracing.traced("upnext-worker"),
+    ):
+        for stray in strays():
+            _log.warning(stray)
         asyncio.run(_until_told(settings, parts, heart))
 
 
@@ -78,7 +89,7 @@ class Heart:
 
 
 async def _until_told(settings: Settings, parts: Collection[Part], heart: Heart) -> None:
-    publisher = bus.connect(given(settings, "bus_url")) if "events" in parts else None
+    publisher = bus.bus_of(settings) if "events" in parts else None
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
@@ -140,9 +151,15 @@ async def _relay(engine: AsyncEngine, publisher: bus.Bus) -> None:
 
 def _leave_within(seconds: float, *, code: int) -> None:
     """Bound the stop: a deletion may wait for Milvus in a thread, the next sweep redoes it."""
-    last_resort = threading.Timer(seconds, os._exit, (code,))
+    last_resort = threading.Timer(seconds, _leave, (code,))
     last_resort.daemon = True
     last_resort.start()
+
+
+def _leave(code: int) -> None:
+    said = "The worker leaves before all of its work has stopped: that is done again."
+    logging.last_words(partial(_log.warning, said))
+    os._exit(code)
 
 
 async def _end(task: asyncio.Task[Any]) -> None:

@@ -1,8 +1,9 @@
 """How the service is; open to everyone, since load balancers carry no token."""
 
 from importlib.metadata import version
+from typing import Any
 
-from litestar import get
+from litestar import Request, get
 from litestar.response.base import ASGIResponse
 
 from api.openapi import answer, problems
@@ -58,8 +59,10 @@ async def alive() -> ASGIResponse:
         **problems("unavailable"),
     },
 )
-async def ready(services: Given) -> ASGIResponse:
+async def ready(services: Given, request: Request[Any, Any, Any]) -> ASGIResponse:
     """200 once the catalogue is there."""
+    if request.app.state.draining.begun:
+        raise Unavailable("service", "This process is about to stop.")
     if not services.ready():
         raise Unavailable("catalogue", "The catalogue is not read yet.")
     return json(Sign("ok"))

@@ -14,12 +14,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from core.errors import SetupError
-from core.settings import give_children
 from storage.embedded.privilege import child_setup
-
-# gRPC, which pymilvus brings, would start its threads anew in a fork that has no descriptors any
-# more and is about to become a server: now and then that server ended before it began.
-give_children({"GRPC_ENABLE_FORK_SUPPORT": "false"})
 
 LOG_LIMIT_BYTES = 10_000_000
 TAIL_BYTES = 4000

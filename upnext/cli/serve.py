@@ -7,6 +7,7 @@ import click
 
 from core.settings import child_environment, load, was_given
 from upnext.cli.context import connected
+from upnext.cli.service import ends_in_the_log
 
 
 @click.command()
@@ -26,11 +27,12 @@ def serve(host: str | None, port: int | None, workers: int | None) -> None:
     from upnext.serve import check_addresses, run  # noqa: PLC0415
 
     chosen = {"host": host, "port": port, "workers": workers}
-    settings = connected().model_copy(update={k: v for k, v in chosen.items() if v is not None})
-    if settings == load() and was_given(variables(settings)):
-        run(settings)
-        return
-    check_addresses(settings)
+    with ends_in_the_log():
+        settings = connected().model_copy(update={k: v for k, v in chosen.items() if v is not None})
+        if settings == load() and was_given(variables(settings)):
+            run(settings)
+            return
+        check_addresses(settings)
     # Workers read the environment; it can only be made complete for a new program.
     program = [sys.executable, "-m", "upnext", "serve"]
     os.execve(program[0], program, child_environment(settings) | emptied(settings))  # noqa: S606 - our own command
