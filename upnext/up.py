@@ -5,7 +5,6 @@ started is stopped in the reverse order, whatever happens in between.
 """
 
 import asyncio
-import http.client
 import shutil
 import sys
 import time
@@ -15,6 +14,7 @@ from functools import partial
 
 import click
 
+from core.access import authorities
 from core.errors import SetupError
 from core.settings import Settings, child_environment, give_children
 from storage import bus
@@ -24,6 +24,8 @@ from storage.embedded.process import ChildProcess, stop_together
 from storage.embedded.server import EmbeddedServer
 from storage.embedded.stack import FIELDS, EmbeddedStack
 from storage.postgres import migrate
+from upnext import certificate
+from upnext.asking import ask_api
 from upnext.cli.console import console
 from upnext.exposing import emptied
 from upnext.first_start import fill, inventory
@@ -78,8 +80,8 @@ class Up:
         running.enter_context(self.home.lock(STARTED_BY_UP))
         self._check_machine()
         self._start_servers(running)
-        migrate.upgrade(self.settings.postgres_url or "")
-        asyncio.run(bus.setup(self.settings.bus_url or ""))
+        migrate.upgrade(self.settings)
+        asyncio.run(bus.setup(self.settings))
         self._publish()
         fill(self.settings, self.stop)
         self._start_processes(running)
@@ -100,6 +102,7 @@ class Up:
                 f"Only {free / 1e6:,.0f} MB are free at {self.home.path}: free some space "
                 f"({FREE_BYTES / 1e6:,.0f} MB are needed), or point UPNEXT_HOME elsewhere."
             )
+        certificate.check(self.settings)
         check_address(self.settings.host, self.settings.port)
 
     def _start_servers(self, running: ExitStack) -> None:
@@ -128,7 +131,8 @@ class Up:
 
     def _spawn(self, child: ChildProcess, command: str) -> None:
         program = [sys.executable, "-m", "upnext", command]
-        child.spawn(program, environment=child_environment(self.settings))
+        settings = self.settings.model_copy(update={"drain_seconds": 0.0})  # nobody else is left
+        child.spawn(program, environment=child_environment(settings))
 
     def _wait_ready(self) -> None:
         deadline = time.monotonic() + READY_SECONDS
@@ -161,14 +165,17 @@ class Up:
         token = make_token(self.settings, "upnext-up", ["service"], TOKEN_LIFETIME)
         address = address_of(self.settings)
         user = found.user or "somebody"
+        ca_file = authorities(self.settings.ca_file) if address.startswith("https") else None
+        trusted = "" if ca_file is None else f"--cacert {ca_file} "
         if found.videos > LITE_VIDEOS and "milvus" in (server.name for server in self.servers):
             _say(
                 f"{found.videos:,} videos are more than the embedded Milvus is right for "
                 f"(about {LITE_VIDEOS:,}): searches will be slow. Set UPNEXT_MILVUS_URI."
             )
+        sent = f"{trusted}-H 'Authorization: Bearer {token}'"
         click.echo(
             f"\nUpnext answers at {address}\n\n"
-            f"  curl -H 'Authorization: Bearer {token}' '{address}/recs/{user}?limit=5'\n\n"
+            f"  curl {sent} '{address}/recs/{user}?limit=5'\n\n"
             f"Its documentation: {address}/docs. Its logs: {self.home.logs}\n"
             f"Stop it with Ctrl-C, or: kill {Identity.own().pid}"
         )
@@ -177,20 +184,16 @@ class Up:
 def address_of(settings: Settings) -> str:
     """Where a client on this machine reaches the API."""
     host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(settings.host, settings.host)  # noqa: S104
-    return f"http://{f'[{host}]' if ':' in host else host}:{settings.port}"
+    named = f"[{host}]" if ":" in host else host
+    return f"{certificate.scheme(settings)}://{named}:{settings.port}"
 
 
 def _is_ready(settings: Settings) -> bool:
-    connection = http.client.HTTPConnection(
-        address_of(settings).removeprefix("http://"), timeout=2.0
-    )
     try:
-        connection.request("GET", "/health/ready")
-        return connection.getresponse().status == http.client.OK
-    except (OSError, http.client.HTTPException):
+        ask_api(settings, "/health/ready")
+    except SetupError:
         return False
-    finally:
-        connection.close()
+    return True
 
 
 def _restart(server: EmbeddedServer) -> None:

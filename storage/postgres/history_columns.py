@@ -9,7 +9,7 @@ from pyarrow import csv
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from storage.postgres.engine import transaction
+from storage.postgres.engine import reading_together
 
 TABLE_BYTES = 4_000_000  # of text, about 70,000 interactions
 COLUMNS = {
@@ -51,7 +51,7 @@ async def copy_history(
         Unavailable: the server is away; what was handed on is not all.
     """
     pieces = _Pieces(take)
-    async with transaction(engine) as connection:
+    async with reading_together(engine) as connection:
         await connection.execute(_TOLD)
         asyncpg = cast("Any", (await connection.get_raw_connection()).driver_connection)
         await asyncpg.copy_from_query(_QUERY, start, end, output=pieces.add, format="csv")

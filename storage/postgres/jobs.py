@@ -18,6 +18,7 @@ from storage.job_status import ENDED, ENDS_ITS_WORKER, MOST_BEGUN, check_attempt
 from storage.postgres.engine import reading, transaction
 from storage.postgres.queueing import defer
 from storage.postgres.tables import UPKEEP_RUNNING, jobs
+from storage.postgres.traces import keep_trace
 
 TASK = "job"
 ENCODES = "encoding"
@@ -227,6 +228,7 @@ async def queued(connection: AsyncConnection, row: Row[Any]) -> Job:
     # nobody up.
     lock = row.kind if row.kind == "batch" else row.id
     await defer(connection, TASK, lock, row.id, "training" if row.kind == ENCODES else "jobs")
+    await keep_trace(connection, [row.id])
     return to_job(row)
 
 

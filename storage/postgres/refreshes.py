@@ -45,6 +45,12 @@ class PostgresRefreshes:
             return None
         return Due(row.id, row.version, row.promoted_at, row.live_reason)
 
+    async def owe(self) -> None:
+        """Have all lists of the live model, if there is one, made anew. Raises `Unavailable`."""
+        statement = update(models).where(models.c.status == "live").values(refreshed_at=None)
+        async with transaction(self._engine) as connection:
+            await connection.execute(statement)
+
     @asynccontextmanager
     async def lease(self) -> AsyncIterator[bool]:
         """Whether this process may do what is due: one may at a time, on whatever machine.

@@ -34,6 +34,7 @@ from storage.postgres.model_rows import locked, to_model
 from storage.postgres.outbox import append
 from storage.postgres.queueing import SCHEMA, defer
 from storage.postgres.tables import RUNNING, models
+from storage.postgres.traces import keep_trace
 
 TRAIN = "train"
 """The task that claims a queued run and trains it."""
@@ -77,6 +78,7 @@ class PostgresRuns:
         async with transaction(self._engine) as connection:
             made = await _created(connection, model_type, params, self._clock())
             place = await defer(connection, TRAIN, f"train {model_type}", made.id, "training")
+            await keep_trace(connection, [made.id])
             await connection.execute(
                 update(models).where(models.c.id == made.id).values(queue_id=place)
             )

@@ -26,6 +26,7 @@ from upnext.jobs.sweep import Swept, sweep
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(120)]
 VIDEOS = [VideoId(f"v{number:02}") for number in range(40)]
 NOTHING = Swept([], [], [])
+AT_ONCE = 4.0  # half a second, and what a busy machine needs; who has to try again waits longer
 
 
 @pytest.fixture
@@ -116,9 +117,9 @@ async def test_back_at_once_and_after_seventy_minutes_with_a_sweep_between(
 
         async with artifacts_away(tmp_path):
             await process.promotion.promote(second.id)
-            assert await until(serves(process, second)) < 2
+            assert await until(serves(process, second)) < AT_ONCE
             assert (await process.promotion.rollback()).id == first.id
-            assert await until(serves(process, first)) < 2
+            assert await until(serves(process, first)) < AT_ONCE
             await process.promotion.promote(second.id)
             await until(serves(process, second))
 
@@ -126,7 +127,7 @@ async def test_back_at_once_and_after_seventy_minutes_with_a_sweep_between(
         assert kept(settings, first) == kept(settings, second) == ALL
         async with artifacts_away(tmp_path):
             assert (await process.promotion.rollback()).id == first.id
-            assert await until(serves(process, first)) < 2
+            assert await until(serves(process, first)) < AT_ONCE
 
         # What was rolled back from is kept for the grace period, then it is gone.
         assert await swept(settings, minutes=59) == NOTHING
@@ -148,7 +149,7 @@ async def test_after_a_restart_without_artifacts_it_can_still_go_back(
         assert serves(process, second)()
         await until(lambda: opened(process) == {first.version, second.version})
         await process.promotion.rollback()
-        assert await until(serves(process, first)) < 2
+        assert await until(serves(process, first)) < AT_ONCE
         assert process.live.missing is None
 
 
@@ -159,11 +160,15 @@ async def test_a_replica_reports_what_it_has_open_and_when_it_ends(settings: Set
         async with services(settings) as process:
             await until(lambda: opened(process) == {model.version})
             await _reported(replicas, model)
-            assert len(await replicas.lacking("another")) == 1
         assert await replicas.lacking("another") == []
 
 
 async def _reported(replicas: PostgresReplicas, model: Model) -> None:
+    """One replica is known, and it has this version and no other."""
+
+    async def counts() -> list[int]:
+        return [len(await replicas.lacking(each)) for each in (model.version, "another")]
+
     async with asyncio.timeout(20):
-        while await replicas.lacking(model.version):  # noqa: ASYNC110  (nobody tells)
+        while await counts() != [0, 1]:  # noqa: ASYNC110  (nobody tells)
             await asyncio.sleep(0.02)

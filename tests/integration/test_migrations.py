@@ -86,6 +86,16 @@ def test_an_unknown_revision_is_said_in_one_sentence(database_url: str) -> None:
         migrate.upgrade(database_url, "9999")
 
 
+async def test_what_a_later_release_has_migrated_stays(
+    engine: AsyncEngine, database_url: str
+) -> None:
+    """A release that was taken back starts on it."""
+    async with engine.begin() as connection:
+        await connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+    await asyncio.to_thread(migrate.upgrade, database_url)
+    assert await asyncio.to_thread(migrate.current, database_url) == "9999"
+
+
 async def test_the_first_configuration_is_the_default_one(engine: AsyncEngine) -> None:
     assert await PostgresConfigs(engine).current() == RankingConfig()
 

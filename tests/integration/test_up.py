@@ -17,7 +17,7 @@ from tests.ports import taken_port
 from upnext.home import Home
 
 pytestmark = pytest.mark.integration
-DEADLINE_SECONDS = 30.0
+DEADLINE_SECONDS = 90.0
 STOP_SECONDS = 10.0
 
 

@@ -9,6 +9,8 @@ import signal
 import sys
 import tempfile
 import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 from typing import Any, NoReturn, cast
@@ -16,7 +18,7 @@ from typing import Any, NoReturn, cast
 import click
 
 from core.errors import UpnextError
-from core.settings import load
+from core.settings import caused_by, load, strays
 from upnext import disk
 
 COMMANDS = {
@@ -26,6 +28,7 @@ COMMANDS = {
     "migrate": ("upnext.cli.migrate:migrate", "Bring the database up or down to a revision."),
     "bus": ("upnext.cli.bus:bus", "Set the message bus up, see to dead letters."),
     "token": ("upnext.cli.token:token", "Print a token for the service of this home."),
+    "healthcheck": ("upnext.cli.healthcheck:healthcheck", "Ask a process whether it is well."),
     "doctor": ("upnext.cli.doctor:doctor", "Check every dependency and say what is wrong."),
     "import": ("upnext.cli.imports:import_", "Import videos and their history."),
     "train": ("upnext.cli.train:train", "Fit a model and publish it."),
@@ -35,8 +38,17 @@ COMMANDS = {
     "models": ("upnext.cli.models:models", "List, show, promote and roll back models."),
     "recommend": ("upnext.cli.recommend:recommend", "Show a user's list."),
     "similar": ("upnext.cli.recommend:similar", "Show videos similar to one."),
+    "backup": ("upnext.cli.backup:backup", "Copy the database and the artifacts to a safe place."),
+    "restore": ("upnext.cli.backup:restore", "Bring a backup into an empty service."),
+    "rebuild": ("upnext.cli.backup:rebuild", "Make index and cache anew from the truth."),
     "batch": ("upnext.cli.batch:batch", "Make the lists of many users at once."),
 }
+
+
+UNTRACED = {"up", "serve", "worker", "healthcheck"}
+"""What runs until it is told to stop: what it does are traces. And what runs every few seconds."""
+QUIET = {"serve", "worker", "healthcheck", "doctor"}
+"""What says nothing of the environment here: it has a log for that, or a finding, or no reader."""
 
 
 class LazyGroup(click.Group):
@@ -52,6 +64,20 @@ class LazyGroup(click.Group):
             return None
         module, attribute = COMMANDS[cmd_name][0].split(":")
         return cast("click.Command", getattr(importlib.import_module(module), attribute))
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """As click's; what is about to be run is a trace, or part of the one it was started in."""
+        name, command, rest = super().resolve_command(ctx, args)
+        if ctx.resilient_parsing:
+            return name, command, rest
+        if name not in QUIET:
+            for stray in strays():
+                click.echo(f"Warning: {stray}", err=True)
+        if name not in UNTRACED:
+            ctx.with_resource(_seen(f"upnext {name}"))
+        return name, command, rest
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
         """The commands and what each is for."""
@@ -70,13 +96,26 @@ class LazyGroup(click.Group):
             raise click.ClickException(_unexpected(error)) from error
 
 
+@contextmanager
+def _seen(name: str) -> Iterator[None]:
+    # Not for all: who imports it measures, and `serve` has to name the folder for that before.
+    from core.tracing import extract, root, traced  # noqa: PLC0415
+
+    with traced("upnext"), root(name, kind="internal", caused_by=extract(caused_by())):
+        yield
+
+
 def _unexpected(error: Exception) -> str:
     """Keep the traceback in a file, say where; a full disk has no room for one."""
     if disk.is_full(error):
         return disk.FULL
+    from core.redaction import redaction  # noqa: PLC0415 - seldom needed
+
     text = "".join(traceback.format_exception(error))
     try:
-        folder = load().home.resolve() / "logs"
+        settings = load()
+        text = redaction(settings).text(text)
+        folder = settings.home.resolve() / "logs"
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     except (OSError, UpnextError):
         folder = Path(tempfile.gettempdir())

@@ -5,8 +5,9 @@ from contextlib import contextmanager
 
 import click
 
+from core.access import check
 from core.errors import SetupError
-from core.settings import Settings, load
+from core.settings import Settings, load, traces_are_wanted
 from storage.embedded.stack import FIELDS, EmbeddedStack, Endpoints, StoreName
 from storage.postgres import migrate
 from upnext.cli.console import console
@@ -22,8 +23,8 @@ def stores(needs: Collection[StoreName] = ALL, *, at_revision: bool = True) -> I
     Each URL comes from the environment when it is set there; else from the running `upnext up` of
     the same home; else from an embedded server that runs until the block ends, its database
     migrated. `needs` names the stores the command uses, so that it need not wait for others;
-    `artifacts_url` and `jwt_secret` are always filled. With `at_revision=False` the revision of a
-    database that is not ours to migrate is not looked at.
+    `artifacts_url` and a secret of tokens are always filled. With `at_revision=False` the revision
+    of a database that is not ours to migrate is not looked at.
 
     Enter it from the main thread and outside of an event loop:
 
@@ -32,7 +33,7 @@ def stores(needs: Collection[StoreName] = ALL, *, at_revision: bool = True) -> I
 
     Raises:
         SetupError: a server cannot be started, another command is using the home, or a database
-            of the environment is not at this program's revision.
+            of the environment is at a revision that this program cannot run on.
     """
     settings = load()
     home = Home(settings.home)
@@ -52,7 +53,7 @@ def stores(needs: Collection[StoreName] = ALL, *, at_revision: bool = True) -> I
         with EmbeddedStack(home.path, missing) as servers:
             filled = complete(settings, home, servers.endpoints)
             if "postgres" in missing:
-                migrate.upgrade(filled.postgres_url or "")
+                migrate.upgrade(filled)
             elif at_revision:
                 _check_revision(filled, needs)
             yield filled
@@ -62,26 +63,32 @@ def connected() -> Settings:
     """Settings whose URLs are all known, without starting anything: for `serve` and `worker`.
 
     Raises:
-        SetupError: some are neither in the environment nor in the running stack of the home.
+        SetupError: some are neither in the environment nor in the running stack of the home, a
+            file of a secret or of TLS cannot be used, or a variable of traces is wrong: said here,
+            by one line, rather than by each process that is started.
     """
     settings = load()
+    check(settings)
+    traces_are_wanted()
     home = Home(settings.home)
     stack = home.live()
     if stack is not None and stack.endpoints is not None:
         return complete(settings, home, stack.endpoints)
-    needed = (*FIELDS.values(), "artifacts_url", "jwt_secret")
+    needed = [*FIELDS.values(), "artifacts_url"]
+    if settings.jwt_secret_file is None and settings.jwt_jwks_url is None:
+        needed.append("jwt_secret")
     unset = [f"UPNEXT_{name.upper()}" for name in needed if getattr(settings, name) is None]
     if unset:
         raise SetupError(f"Set {', '.join(unset)}, or run `upnext up`, which needs none of them.")
-    return complete(settings, home, Endpoints())
+    return complete(settings, home, Endpoints(), secret=False)
 
 
 def _check_revision(settings: Settings, needs: Collection[StoreName]) -> None:
     if "postgres" not in needs or settings.postgres_url is None:
         return
-    found, wanted = migrate.current(settings.postgres_url), migrate.head()
-    if found != wanted:
+    found = migrate.current(settings)
+    if not migrate.serves(found):
         raise SetupError(
             f"The database of UPNEXT_POSTGRES_URL is at revision {found or 'none'}, this program "
-            f"needs {wanted}: run `upnext migrate`."
+            f"needs {migrate.head()}: run `upnext migrate`."
         )
