@@ -65,7 +65,7 @@ def _fill_once(settings: Settings, history: History, made: Path) -> None:
         return
     began = time.monotonic()
     print(f"Filling {history} ...", file=sys.stderr)
-    migrate.upgrade(settings.postgres_url or "")
+    migrate.upgrade(settings)
     asyncio.run(_fill(settings, history))
     made.write_bytes(msgspec.json.encode(history))
     print(f"Filled in {time.monotonic() - began:.0f} s", file=sys.stderr)

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -85,7 +85,7 @@ def made_up_service(
         _fill_once(settings, data, folder / "made-up.json")
         if milvus:
             asyncio.run(_publish(settings, data))
-        process = stack.enter_context(_serving(settings))
+        process = stack.enter_context(serving(settings))
         yield Service(f"http://127.0.0.1:{settings.port}", settings, process, data.users)
 
 
@@ -120,7 +120,7 @@ def _fill_once(settings: Settings, data: Data, made: Path) -> None:
     if not made.exists():
         began = time.monotonic()
         print(f"Making {data.shape} ...", file=sys.stderr)
-        migrate.upgrade(settings.postgres_url or "")
+        migrate.upgrade(settings)
         asyncio.run(bus.setup(settings.bus_url or ""))
         asyncio.run(_fill(settings, data))
         made.write_bytes(msgspec.json.encode(data.shape))
@@ -162,11 +162,15 @@ async def _publish(settings: Settings, data: Data) -> None:
 
 
 @contextmanager
-def _serving(settings: Settings) -> Iterator[subprocess.Popen[bytes]]:
+def serving(
+    settings: Settings, variables: Mapping[str, str] | None = None, checkout: Path | None = None
+) -> Iterator[subprocess.Popen[bytes]]:
+    """A process of the service with more `variables`, of the code in another `checkout`."""
     process = subprocess.Popen(
         [sys.executable, "-m", "upnext", "serve"],
         stdout=sys.stderr,
-        env=child_environment(settings),
+        env=child_environment(settings) | dict(variables or {}),
+        cwd=checkout,
     )
     try:
         _wait_ready(settings.port, process)

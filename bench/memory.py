@@ -62,7 +62,7 @@ def measure(service: Service, videos: int, minutes: float) -> Figures:
         made = run("cache_effectiveness", "cold", 0.0, None)
         load = run("cache_effectiveness", "warm", 0.0, round(minutes * 60))
     workers = [_memory(worker) for worker in _workers(service.process.pid)]
-    users = asyncio.run(_of_users(service.settings, service.users[:SAMPLE]))
+    users = asyncio.run(of_users(service.settings, service.users[:SAMPLE]))
     local = service.settings.local_lists_bytes
     return Figures(
         videos=videos,
@@ -88,7 +88,7 @@ def _memory(process: psutil.Process) -> tuple[int, int]:
     return sum(region.pss for region in regions) - mapped, mapped
 
 
-async def _of_users(settings: Settings, users: Sequence[str]) -> list[int]:
+async def of_users(settings: Settings, users: Sequence[str]) -> list[int]:
     """What Redis keeps of each user, all keys together, in bytes."""
     client = connect_redis(settings.redis_url or "", timeout_seconds=10.0)
     try:

@@ -92,7 +92,7 @@ def measure(interactions: int, videos: int, model_type: ModelType) -> Figures:
                 "milvus_uri": "http://127.0.0.1:1",
             }
         )
-        migrate.upgrade(settings.postgres_url or "")
+        migrate.upgrade(settings)
         request = asyncio.run(_filled(settings, interactions, videos, model_type))
         keep_content(settings, catalogue(videos))
         return Figures(interactions, _run(settings, request))
