@@ -17,6 +17,7 @@ from litestar.static_files import create_static_files_router
 
 from api.openapi_rules import complete
 from api.problems import MEDIA_TYPE, STATUS, TITLE, Problem
+from api.safe_headers import allow_page
 from core.errors import SetupError
 
 BEARER: Sequence[dict[str, list[str]]] = [{"bearer": []}]
@@ -74,6 +75,15 @@ def _example(status: int, code: str) -> dict[str, Any]:
     return example
 
 
+class _Page(SwaggerRenderPlugin):
+    """The page, whose own script may run and no other."""
+
+    def render(self, request: Request[Any, Any, Any], openapi_schema: dict[str, Any]) -> bytes:
+        page = super().render(request, openapi_schema)
+        allow_page(request.scope, page)
+        return page
+
+
 def config() -> OpenAPIConfig:
     """The document at /openapi.json and its page at /docs."""
     return OpenAPIConfig(
@@ -83,7 +93,7 @@ def config() -> OpenAPIConfig:
         description="Lists for a user, similar videos for a video, and the models behind them.",
         path="/docs",
         render_plugins=[
-            SwaggerRenderPlugin(
+            _Page(
                 path="/",
                 js_url=f"{ASSETS}/{_FILES[0]}",
                 standalone_preset_js_url=f"{ASSETS}/{_FILES[1]}",
