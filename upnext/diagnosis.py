@@ -9,7 +9,7 @@ import msgspec
 
 from core.clock import utc_now
 from core.errors import UpnextError
-from core.settings import Settings
+from core.settings import Settings, strays
 from embeddings.version import vector_bytes
 from storage import diagnosis
 from storage.artifacts import artifact_store
@@ -17,6 +17,7 @@ from storage.embedded.milvus import LITE_VIDEOS
 from storage.postgres import migrate
 from storage.postgres.engine import pool
 from storage.postgres.models import PostgresModels
+from storage.postgres.read_replica import NAME as READ
 from storage.postgres.videos import PostgresVideos
 from upnext.home import FREE_BYTES, Home
 
@@ -31,6 +32,11 @@ VERSIONS: dict[str, tuple[Ask, str]] = {
     "artifacts": (diagnosis.artifacts_version, "Correct UPNEXT_ARTIFACTS_URL or its access."),
 }
 
+REPLICA: tuple[Ask, str] = (
+    diagnosis.replica_distance,
+    "Start it, or correct or unset UPNEXT_POSTGRES_READ_URL: until then the primary reads.",
+)
+
 
 class Finding(msgspec.Struct, frozen=True):
     """One thing that was looked at; `advice` says what to do when it is not fine."""
@@ -42,7 +48,7 @@ class Finding(msgspec.Struct, frozen=True):
 
 
 def machine(home: Home) -> Iterator[Finding]:
-    """This machine: Python and the disk."""
+    """This machine: Python, the disk, and variables that are no settings."""
     version = sys.version.split()[0]
     known = sys.version_info[:2] <= NEWEST_PYTHON
     yield Finding("python", known, version, "" if known else "Use Python 3.11 to 3.14.")
@@ -51,6 +57,8 @@ def machine(home: Home) -> Iterator[Finding]:
     room = free >= FREE_BYTES
     advice = "" if room else "Free some space, or point UPNEXT_HOME elsewhere."
     yield Finding("disk", room, f"{free / 1e9:,.1f} GB free at {home.path}", advice)
+    for stray in strays():
+        yield Finding("settings", fine=False, detail=stray, advice="Correct or unset it.")
 
 
 def dependencies(settings: Settings, *, lite: bool) -> Iterator[Finding]:
@@ -70,7 +78,8 @@ def dependencies(settings: Settings, *, lite: bool) -> Iterator[Finding]:
 
 
 async def _versions(settings: Settings) -> list[Finding]:
-    asked = (_version(settings, name, ask, how) for name, (ask, how) in VERSIONS.items())
+    servers = VERSIONS if settings.postgres_read_url is None else VERSIONS | {READ: REPLICA}
+    asked = (_version(settings, name, ask, how) for name, (ask, how) in servers.items())
     return list(await asyncio.gather(*asked))
 
 
@@ -86,8 +95,7 @@ async def _version(settings: Settings, name: str, ask: Ask, advice: str) -> Find
 
 
 def _revision(settings: Settings) -> Finding:
-    url = settings.postgres_url or ""
-    found, wanted = migrate.current(url), migrate.head()
+    found, wanted = migrate.current(settings), migrate.head()
     fine = found == wanted
     return Finding(
         "migrations",
@@ -130,7 +138,7 @@ def _exact(settings: Settings, version: str) -> Finding:
     """Whether exact search may go through the vectors of this version."""
     name = "exact search"
     try:
-        size = vector_bytes(artifact_store(settings.artifacts_url or ""), version)
+        size = vector_bytes(artifact_store(settings), version)
     except UpnextError as error:
         return Finding(name, fine=False, detail=str(error), advice="See the artifacts above.")
     found = f"{size / 1e6:,.1f} MB of vectors, it takes up to {settings.exact_bytes / 1e6:,.1f} MB"

@@ -134,7 +134,7 @@ def _serves(settings: Settings, live: Model | None) -> bool:
     if live is None:
         return False
     try:
-        stored_manifest(artifact_store(settings.artifacts_url or ""), live.version)
+        stored_manifest(artifact_store(settings), live.version)
     except OtherFormat as error:
         console.print(str(error))
         return False

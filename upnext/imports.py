@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing, asynccontextmanager
 
-from core.settings import Settings, given
+from core.settings import Settings
 from core.types import Interaction, Progress, Video
 from ingest.feed import Feed
 from ingest.importer import Importer, ignore
@@ -13,7 +13,7 @@ from storage.postgres.engine import pool
 from storage.postgres.interactions import PostgresInteractions
 from storage.postgres.videos import PostgresVideos
 from storage.postgres.watch_shares import PostgresWatchShares
-from storage.redis.client import connect as connect_redis
+from storage.redis.client import client_of as redis_of
 from storage.redis.users import RedisUserCache
 
 REDIS_SECONDS = 5.0  # a batch drops thousands of users' lists at once, and nobody is waiting
@@ -51,7 +51,7 @@ async def _importer(
     on_progress: Callable[[Progress], None],
     on_reject: Callable[[Reject], None],
 ) -> AsyncIterator[Importer]:
-    redis = connect_redis(given(settings, "redis_url"), REDIS_SECONDS)
+    redis = redis_of(settings, REDIS_SECONDS)
     async with pool(settings, patient=True) as engine, aclosing(redis):
         if weights is not None:
             await weights.renew(PostgresWatchShares(engine))

@@ -24,6 +24,7 @@ from core.types import UserId
 from storage.postgres.configs import PostgresConfigs
 from storage.postgres.engine import pool
 from storage.postgres.models import PostgresModels
+from storage.postgres.read_replica import reads_of
 from storage.postgres.users import PostgresUsers
 from storage.postgres.videos import PostgresVideos
 from upnext.jobs import batch_worker
@@ -78,10 +79,13 @@ async def batch(
         Unavailable: a store did not answer.
     """
     began = time.monotonic()
-    async with pool(settings, patient=True) as engine:
-        ground = await _ground(settings, engine, limit, clock())
-        total = await PostgresUsers(engine).count() if users is None else len(users)
-        pages = _everybody(engine) if users is None else _of(users)
+    async with (
+        pool(settings, patient=True) as engine,
+        reads_of(settings, engine, patient=True) as reads,
+    ):
+        ground = await _ground(settings, engine, reads, limit, clock())
+        total = await PostgresUsers(reads).count() if users is None else len(users)
+        pages = _everybody(reads) if users is None else _of(users)
         lists, videos, failed = 0, set[str](), dict[UserId, str]()
         made = _made(ground, pages, processes or os.cpu_count() or 1)
         with _aside(output) as file:
@@ -102,7 +106,9 @@ async def batch(
     )
 
 
-async def _ground(settings: Settings, engine: AsyncEngine, limit: int, now: datetime) -> Ground:
+async def _ground(
+    settings: Settings, engine: AsyncEngine, reads: AsyncEngine, limit: int, now: datetime
+) -> Ground:
     registry = PostgresModels(engine, utc_now)
     model = await registry.live()
     if model is None:
@@ -114,7 +120,7 @@ async def _ground(settings: Settings, engine: AsyncEngine, limit: int, now: date
         settings=settings,
         version=model.version,
         config=await PostgresConfigs(engine).current(),
-        snapshot=await snapshot_of(PostgresVideos(engine)),
+        snapshot=await snapshot_of(PostgresVideos(reads)),
         now=now,
         limit=limit,
         parent=os.getpid(),

@@ -15,6 +15,7 @@ from core.types import UserId
 from storage.artifacts import artifact_store
 from storage.postgres.engine import pool
 from storage.postgres.erasure import PostgresErasures
+from storage.postgres.read_replica import reads_of
 from storage.postgres.rewriting import rewriting
 from storage.postgres.users import PostgresUsers
 from upnext.jobs.batch import Summary, batch
@@ -62,7 +63,8 @@ async def _users(work: Work, asked: Asked) -> Sequence[UserId] | None:
     if asked.active_within_days is None:
         return None
     since = utc_now() - timedelta(days=asked.active_within_days)
-    return await PostgresUsers(work.engine).seen_since(since)
+    async with reads_of(work.settings, work.engine) as reads:
+        return await PostgresUsers(reads).seen_since(since)
 
 
 def _tell(work: Work, done: int, of: int) -> None:
@@ -71,7 +73,7 @@ def _tell(work: Work, done: int, of: int) -> None:
 
 async def _keep(work: Work, erasures: PostgresErasures, made: Path, summary: Summary) -> None:
     """Store the file without those who were erased, and end the job while nobody is."""
-    store = artifact_store(work.settings.artifacts_url or "")
+    store = artifact_store(work.settings)
     key = result_key(work.begun.job.id)
     counts = {
         "users": summary.users,

@@ -21,7 +21,7 @@ from core.types import RankingConfig, UserId
 from retrieval.ports import VectorSearch
 from retrieval.snapshot import Snapshot
 from storage.embedded.privilege import die_with_parent
-from storage.postgres.engine import connect
+from storage.postgres.read_replica import reads_for
 from storage.postgres.users import PostgresUsers
 from upnext.jobs.local_copies import open_copy
 
@@ -60,7 +60,7 @@ class Worker:
         version = open_copy(settings, ground.version)
         self._limit = ground.limit
         self._batch = Batch(
-            PostgresUsers(connect(settings, patient=True)),
+            PostgresUsers(reads_for(settings)),
             for_pages(version, lambda: _index(settings), most_bytes=settings.exact_bytes),
             recent=settings.state_recent,
         )
@@ -117,7 +117,7 @@ def start(ground: Ground) -> None:
     """Make this process a worker; it ends with its parent."""
     die_with_parent(signal.SIGKILL, ground.parent)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to hear
-    logs.configure("warning", sys.stderr)
+    logs.configure(ground.settings, sys.stderr, "warning")
     _worker.append(Worker(ground))
     gc.collect()
     gc.freeze()  # what stays for good need not be looked through again and again

@@ -3,12 +3,11 @@
 It gives way to everything else on the machine and ends when its parent does.
 """
 
-import logging
 import os
 import signal
 import sys
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
 from typing import BinaryIO, NoReturn
@@ -19,7 +18,8 @@ import structlog
 
 from core import logging as logs
 from core.errors import UpnextError
-from core.settings import Settings, load
+from core.settings import Settings, caused_by, load
+from core.tracing import extract, root, traced
 from storage.embedded.privilege import die_with_parent
 from upnext import disk
 from upnext.jobs.messages import Failure, Request
@@ -35,10 +35,11 @@ def main() -> int:
     settings = begin(request.parent)
     say = speaker()
     try:
-        # Here, so that the lines above are done within milliseconds of the start.
-        from upnext.jobs.run import run  # noqa: PLC0415
+        with going_on("training"):
+            # Here, so that the lines above are done within milliseconds of the start.
+            from upnext.jobs.run import run  # noqa: PLC0415
 
-        say(run(settings, request, say))
+            say(run(settings, request, say))
     except UpnextError as error:
         say(Failure(str(error)))
     except Exception as error:  # noqa: BLE001  (whatever it is, it must be told)
@@ -55,9 +56,19 @@ def begin(parent: int, niceness: int = NICEST) -> Settings:
     give_way(niceness)
     be_ended_first()
     settings = load()
-    logs.configure(settings.log_level, sys.stderr)
-    logging.getLogger("sentence_transformers").setLevel(logging.WARNING)
+    logs.take_over(settings, sys.stderr)
     return settings
+
+
+@contextmanager
+def going_on(work: str) -> Iterator[None]:
+    """A span of this process's work, in the trace of who started it.
+
+    Raises:
+        SetupError: what the environment says of traces cannot be used.
+    """
+    with traced("upnext-training"), root(work, kind="internal", caused_by=extract(caused_by())):
+        yield
 
 
 def unforeseen(error: Exception, work: str, **facts: str) -> str:
@@ -107,5 +118,4 @@ def stop(number: int, frame: FrameType | None) -> NoReturn:  # noqa: ARG001  (a 
 
 
 if __name__ == "__main__":
-    logging.captureWarnings(capture=True)
     sys.exit(main())

@@ -6,6 +6,7 @@ from asyncio.subprocess import DEVNULL, PIPE, Process
 from typing import Final
 
 from core.settings import Settings, child_environment
+from core.tracing import inject
 
 STOP_SECONDS = 2.0
 LINE_BYTES = 1_000_000
@@ -31,10 +32,15 @@ async def start_child(settings: Settings, module: str, argument: str) -> Process
         argument,
         stdin=DEVNULL,
         stdout=PIPE,
-        env={**child_environment(settings), **OFFLINE},
+        env={**child_environment(settings), **OFFLINE, **_trace()},
         limit=LINE_BYTES,
         start_new_session=True,  # Ctrl-C reaches this process, which then ends the child in order
     )
+
+
+def _trace() -> dict[str, str]:
+    """The trace under way, as `core.settings.caused_by` reads it."""
+    return {name.upper(): value for name, value in inject().items()}
 
 
 def output_of(process: Process) -> asyncio.StreamReader:

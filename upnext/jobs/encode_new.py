@@ -20,6 +20,7 @@ from storage.milvus_writer import MilvusWriter
 from storage.postgres.changes import note
 from storage.postgres.engine import pool, transaction
 from storage.postgres.models import PostgresModels
+from storage.postgres.read_replica import read_pool
 from storage.postgres.videos import PostgresVideos
 from upnext.jobs.add import add, sparing
 from upnext.jobs.local_copies import copies
@@ -50,7 +51,7 @@ def encode_new_videos(settings: Settings, on_progress: OnProgress) -> Updated:
         Conflict: another process is publishing or adding.
         Unavailable: a store did not answer, or the live version cannot be added to.
     """
-    store = artifact_store(settings.artifacts_url or "")
+    store = artifact_store(settings)
     on_progress(Progress("reading", 0.0, "reading the catalogue"))
     catalogue = asyncio.run(_catalogue(settings))
     texts = encoded(store, catalogue, lambda *at: on_progress(Progress("encoding", *at)))
@@ -71,7 +72,7 @@ def encode_new_videos(settings: Settings, on_progress: OnProgress) -> Updated:
 
 
 async def _catalogue(settings: Settings) -> Catalogue:
-    async with pool(settings, patient=True) as engine:
+    async with read_pool(settings, patient=True) as engine:
         return await read_catalogue(PostgresVideos(engine).stream())
 
 

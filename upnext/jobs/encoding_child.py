@@ -3,7 +3,6 @@
 Its stdout is for messages alone, one JSON object a line; it ends when its parent does.
 """
 
-import logging
 import sys
 import time
 from collections.abc import Callable
@@ -11,7 +10,7 @@ from collections.abc import Callable
 from core.errors import Conflict, Unavailable, UpnextError
 from core.settings import Settings
 from core.types import Progress
-from upnext.jobs.child import begin, give_way_altogether, speaker, unforeseen
+from upnext.jobs.child import begin, give_way_altogether, going_on, speaker, unforeseen
 from upnext.jobs.encoding_messages import Away, Done, Failed, Said, Telling
 
 NICE = 5  # a quarter of a busy core: what is short must not take for minutes
@@ -23,7 +22,8 @@ def main() -> int:
     settings = begin(int(sys.argv[1]), NICE)
     say = speaker()
     try:
-        say(_encoded(settings, say))
+        with going_on("encoding"):
+            say(_encoded(settings, say))
     except Conflict as error:
         say(Away("publishing", str(error)))
     except Unavailable as error:
@@ -51,5 +51,4 @@ def _encoded(settings: Settings, say: Callable[[Said], None]) -> Done:
 
 
 if __name__ == "__main__":
-    logging.captureWarnings(capture=True)
     sys.exit(main())

@@ -11,10 +11,10 @@ from core.clock import utc_now
 from core.dead_letters import tells_of
 from core.errors import Conflict, Unavailable
 from core.events import SUBJECTS, DeadLetter
-from core.settings import Settings, given
+from core.settings import Settings
 from core.types import UserId
 from storage.artifacts import artifact_store
-from storage.bus import connect as connect_bus
+from storage.bus import bus_of
 from storage.milvus_writer import MilvusWriter
 from storage.postgres.dead_letters import PostgresDeadLetters
 from storage.postgres.engine import pool
@@ -22,7 +22,7 @@ from storage.postgres.erasure import PostgresErasures
 from storage.postgres.models import PostgresModels
 from storage.postgres.publishing import publishing
 from storage.postgres.rewriting import rewriting
-from storage.redis.client import connect as connect_redis
+from storage.redis.client import client_of as redis_of
 from storage.redis.users import RedisUserCache
 from upnext.jobs.erased_files import drop_from_results, drop_from_snapshots
 from upnext.jobs.ports import LetterStore, MessageStore, VectorWriter
@@ -103,13 +103,13 @@ async def _nobody_publishes(settings: Settings) -> AsyncIterator[list[str]]:
 
 
 async def _cached(settings: Settings, user: UserId) -> bool:
-    async with aclosing(connect_redis(given(settings, "redis_url"), REDIS_SECONDS)) as redis:
+    async with aclosing(redis_of(settings, REDIS_SECONDS)) as redis:
         return await RedisUserCache(redis).erase(user)
 
 
 async def _letters(work: Work, engine: AsyncEngine, user: UserId) -> Sequence[str]:
     """Count the letters that are dropped; what of them cannot be reached."""
-    bus = connect_bus(given(work.settings, "bus_url"))
+    bus = bus_of(work.settings)
     try:
         count, left = await drop_letters(PostgresDeadLetters(engine), bus, user)
     finally:
@@ -165,8 +165,8 @@ def _drop_vector(writer: VectorWriter, collection: str, user: UserId) -> bool:
 
 
 def _snapshots(settings: Settings, user: UserId) -> int:
-    return drop_from_snapshots(artifact_store(settings.artifacts_url or ""), {user})
+    return drop_from_snapshots(artifact_store(settings), {user})
 
 
 def _results(settings: Settings, user: UserId) -> int:
-    return drop_from_results(artifact_store(settings.artifacts_url or ""), {user})
+    return drop_from_results(artifact_store(settings), {user})

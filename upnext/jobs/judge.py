@@ -13,6 +13,7 @@ from core.clock import EPOCH, days
 from core.errors import NotFound
 from core.hashing import hash64_many
 from core.settings import Settings
+from core.tracing import span
 from core.types import Baseline, Model, ModelStatus, UserId, VideoId
 from embeddings.evaluate import Found, find, find_popular, metrics_of
 from embeddings.gate import Thresholds, Verdict, judge, judge_first, unjudged
@@ -88,7 +89,8 @@ class Judge:
         unseen = None if self.live is None else self._unseen(self.live)
         split = self._held_out() if unseen is None else unseen.split
         among = None if unseen is None else unseen.known
-        fitted = recipe.fit(split.train, self._fitting, self.kept / "judged")
+        with span("fitting"):
+            fitted = recipe.fit(split.train, self._fitting, self.kept / "judged")
         self.tell("evaluating", "judging", 0.0, "ranking for users whose next watch was held out")
         own = self._find(split, fitted, among)
         against, other = self._other(unseen, split, recipe, own)
@@ -183,12 +185,13 @@ class Judge:
 
     def _weighed(self, recipe: Recipe, split: Split, fitted: Fitted) -> Fitted:
         self.tell("evaluating", "evaluating", 0.0, "weighing what lists are ordered by")
-        weights, of_lists = fit_weights(
-            self.data.facts,
-            split,
-            fitted,
-            recipe.weights,
-            recent=self.settings.state_recent,
-            seed=SEED,
-        )
+        with span("evaluating"):
+            weights, of_lists = fit_weights(
+                self.data.facts,
+                split,
+                fitted,
+                recipe.weights,
+                recent=self.settings.state_recent,
+                seed=SEED,
+            )
         return replace(fitted, weights=weights, metrics=fitted.metrics | of_lists)

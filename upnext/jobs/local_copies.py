@@ -17,7 +17,7 @@ def copies(settings: Settings) -> Path:
 
 def open_copy(settings: Settings, version: str) -> Version:
     """An open version, fetched when it is not here; see `open_version`. Blocking."""
-    return open_version(artifact_store(settings.artifacts_url or ""), version, copies(settings))
+    return open_version(artifact_store(settings), version, copies(settings))
 
 
 async def forget_old_copies(settings: Settings, openable: Sequence[Model]) -> None:

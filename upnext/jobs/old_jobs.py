@@ -27,7 +27,7 @@ async def forget_old_jobs(settings: Settings, engine: AsyncEngine, clock: Clock 
     """
     jobs, now = PostgresJobs(engine, clock), clock()
     if settings.artifacts_url is not None:
-        store = artifact_store(settings.artifacts_url)
+        store = artifact_store(settings)
         for job in await jobs.results(now - timedelta(days=settings.job_results_days)):
             await asyncio.to_thread(store.delete, result_key(job.id))
             await jobs.drop_result(job.id)

@@ -8,6 +8,9 @@ import structlog
 from numpy.typing import NDArray
 
 from core.errors import Unavailable
+from embeddings.dataset import Histories
+from embeddings.encode_users import user_vectors
+from embeddings.user_encoder import UserEncoder
 from upnext.jobs.ports import VectorWriter
 
 KINDS = ("videos", "users")
@@ -42,6 +45,14 @@ class Publication:
     content: Rows
 
 
+def users_of(
+    histories: Histories, items: NDArray[np.float32], encoder: UserEncoder, recent: int
+) -> Rows:
+    """The users who have a vector, as `user_vectors` makes it."""
+    vectors, has = user_vectors(histories, items, encoder, recent)
+    return Rows([histories.users[user] for user in has.tolist()], vectors)
+
+
 def publish(writer: VectorWriter, what: Publication, dead: Sequence[str], tell: Tell) -> None:
     """Build `videos_<version>` and `users_<version>`, and complete `content_<revision>`.
 
@@ -65,6 +76,64 @@ def publish(writer: VectorWriter, what: Publication, dead: Sequence[str], tell: 
     except BaseException:  # a stop signal included
         _drop(writer, made)  # before another publish may complete what was made here
         raise
+
+
+def make_good(writer: VectorWriter, what: Publication, tell: Tell) -> list[str]:
+    """Have a version's collections hold what they must; those that do are not touched.
+
+    What is missing, or does not hold or find its rows, is built in place of what is there. On any
+    failure what was made is dropped.
+
+    Args:
+        writer: the index; nobody else writes to it now (`upnext.jobs.publisher`).
+        what: the rows, as the version's artifacts have them.
+        tell: hears the share done, 0..1, and what is being done.
+
+    Returns:
+        The collections that were made anew.
+
+    Raises:
+        Unavailable: the index did not answer, or does not hold what was written.
+    """
+    made: list[str] = []
+    try:
+        _make_good_texts(writer, what, made, lambda share: tell(share * 0.3, "texts"))
+        for name, rows, share in (
+            (f"videos_{what.version}", what.videos, 0.3),
+            (f"users_{what.version}", what.users, 0.6),
+        ):
+            tell(share, name)
+            if name not in writer.collections() or not _is_good(writer, name, rows):
+                _build(writer, name, rows, made, lambda _share: None)
+                verify(writer, name, rows)
+    except BaseException:  # a stop signal included
+        _drop(writer, made)
+        raise
+    return made
+
+
+def _make_good_texts(
+    writer: VectorWriter, what: Publication, made: list[str], tell: Callable[[float], None]
+) -> None:
+    """Rows that others brought stay: they mean the same to every version."""
+    name, rows = f"content_{what.content_revision}", what.content
+    if name in writer.collections():
+        rows = _complete(writer, name, rows, tell)
+        if _is_good(writer, name, rows):
+            return
+    _build(writer, name, rows, made, tell)
+    verify(writer, name, rows)
+
+
+def _is_good(writer: VectorWriter, name: str, rows: Rows) -> bool:
+    """Whether a collection that is there has and finds what it must."""
+    writer.seal(name)
+    try:
+        verify(writer, name, rows)
+    except Unavailable as error:
+        log.info("A collection is made anew.", collection=name, reason=str(error))
+        return False
+    return True
 
 
 def drop_left(writer: VectorWriter, dead: Sequence[str]) -> None:

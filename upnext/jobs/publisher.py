@@ -58,6 +58,21 @@ def adder(settings: Settings) -> Iterator[list[Model]]:
 
 
 @contextmanager
+def rebuilder(settings: Settings) -> Iterator[list[Model]]:
+    """Be the one process that publishes, to make good what is published; waits for its turn.
+
+    Yields:
+        The versions that replicas keep open.
+
+    Raises:
+        Conflict: another process still publishes.
+        Unavailable: PostgreSQL did not answer.
+    """
+    with _held(settings, publishing) as (runner, registry):
+        yield runner.run(registry.openable())
+
+
+@contextmanager
 def _held(settings: Settings, lock: Lock) -> Iterator[tuple[asyncio.Runner, PostgresModels]]:
     """The registry, and what its calls are to be run with, while the lock is held."""
     with asyncio.Runner() as runner:

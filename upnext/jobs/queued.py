@@ -16,11 +16,14 @@ from core.errors import Unavailable, UpnextError
 from core.jobs import JobKind, JobProgress
 from core.metrics import JOB_SECONDS, JOBS
 from core.settings import Settings
+from core.tracing import Span, aside, root
 from storage.artifacts import artifact_store
 from storage.job_status import GivenUp
 from storage.postgres.jobs import Begun, PostgresJobs
+from storage.postgres.traces import trace_of
 
 TELL_SECONDS = 1.0
+DONE = "done"
 GIVE_UP = timedelta(days=1)
 """A job that was first begun so long ago fails when a dependency is still away."""
 
@@ -78,17 +81,24 @@ class JobRunner:
         Raises:
             Unavailable: a dependency is away: try again after a while.
         """
+        trace = await trace_of(self._engine, job_id)
         begun = await self._jobs.begin(job_id)
         if begun is None:  # it has ended, by another attempt or for good
             return
-        said = log.bind(job=job_id, kind=begun.job.kind)
+        with root(f"job {begun.job.kind}", kind="consumer", caused_by=trace) as span:
+            span.set("upnext.job.id", job_id)
+            await self._attempt(begun, span)
+
+    async def _attempt(self, begun: Begun, span: Span) -> None:
+        """As `run`, of what was begun."""
+        said = log.bind(job=begun.job.id, kind=begun.job.kind)
         counts = dict(begun.job.counts)
         work = Work(self._settings, self._engine, self._jobs, begun, counts=counts)
-        with _measured(begun.job.kind) as ends:
+        with _measured(begun.job.kind, span) as ends:
             try:
                 await self._through(work)
                 said.info("A job is done.")
-                ends("done")
+                ends(DONE)
             except GivenUp as error:
                 said.warning("An attempt was given up.", reason=str(error))
             except Unavailable as error:
@@ -123,7 +133,8 @@ class JobRunner:
 
     async def _tell(self, work: Work) -> None:
         try:
-            await self._jobs.report(work.begun, work.progress, work.counts)
+            with aside():
+                await self._jobs.report(work.begun, work.progress, work.counts)
         except Unavailable as error:  # the next one tells it; the work need not end for it
             log.warning("progress was not written", job=work.begun.job.id, reason=str(error))
         except GivenUp as error:
@@ -168,7 +179,7 @@ class JobRunner:
         await self._jobs.fail(work.begun, reason)  # from now on nobody else stores it
         if work.result is None:
             return
-        store = artifact_store(work.settings.artifacts_url or "")
+        store = artifact_store(work.settings)
         try:
             await asyncio.to_thread(store.delete, work.result)
         except Unavailable as error:  # whoever prunes finds it
@@ -176,7 +187,7 @@ class JobRunner:
 
 
 @contextmanager
-def _measured(kind: JobKind) -> Iterator[Callable[[str], None]]:
+def _measured(kind: JobKind, span: Span) -> Iterator[Callable[[str], None]]:
     """Counts an attempt by how it is said to end: given up if nobody says it."""
     began, outcome = time.monotonic(), "given_up"
 
@@ -187,5 +198,7 @@ def _measured(kind: JobKind) -> Iterator[Callable[[str], None]]:
     try:
         yield ends
     finally:
+        if outcome != DONE:
+            span.failed(outcome)
         JOBS.labels(kind, outcome).inc()
         JOB_SECONDS.labels(kind).observe(time.monotonic() - began)

@@ -16,7 +16,7 @@ from api.page_search import for_pages
 from api.warming import Warmed, Warmer
 from core.clock import Clock, utc_now
 from core.errors import UpnextError
-from core.settings import Settings, given
+from core.settings import Settings
 from core.types import Model, PopularityRow
 from embeddings.version import Version
 from retrieval.build import with_counters
@@ -25,10 +25,11 @@ from retrieval.snapshot import Snapshot
 from storage.milvus import MilvusSearch
 from storage.postgres.configs import PostgresConfigs
 from storage.postgres.models import PostgresModels
+from storage.postgres.read_replica import reads_of
 from storage.postgres.refreshes import PostgresRefreshes
 from storage.postgres.users import PostgresUsers
 from storage.postgres.videos import PostgresVideos
-from storage.redis.client import connect as connect_redis
+from storage.redis.client import client_of as redis_of
 from storage.redis.client import ping
 from storage.redis.users import RedisUserCache
 from upnext.jobs.local_copies import open_copy
@@ -128,9 +129,13 @@ async def refresh_active(
 
 
 async def _make(settings: Settings, engine: AsyncEngine, wanted: Wanted, clock: Clock) -> Warmed:
-    users = PostgresUsers(engine)
     # Redis first: to open the version and to read the catalogue for nothing is dear.
-    async with _lists(settings) as lists, AsyncExitStack() as opened:
+    async with (
+        _lists(settings) as lists,
+        reads_of(settings, engine) as reads,
+        AsyncExitStack() as opened,
+    ):
+        users = PostgresUsers(reads)
 
         def index() -> VectorSearch:
             made = MilvusSearch.of(settings)
@@ -138,7 +143,7 @@ async def _make(settings: Settings, engine: AsyncEngine, wanted: Wanted, clock: 
             return made
 
         version = await asyncio.to_thread(open_copy, settings, wanted.version)
-        moments = await _Moments.of(engine, wanted, version, clock)
+        moments = await _Moments.of(engine, reads, wanted, version, clock)
         search = for_pages(version, index, most_bytes=settings.exact_bytes)
         warmer = Warmer(users, lists, search, recent=settings.state_recent)
         lately = await users.seen_since(wanted.seen_since)
@@ -148,20 +153,28 @@ async def _make(settings: Settings, engine: AsyncEngine, wanted: Wanted, clock: 
 class _Moments:
     """Moments of a refresh: a new one every few minutes, none once it is not wanted any more."""
 
-    def __init__(self, engine: AsyncEngine, wanted: Wanted, first: Moment, clock: Clock) -> None:
-        self._videos = PostgresVideos(engine)
+    def __init__(self, videos: PostgresVideos, wanted: Wanted, first: Moment, clock: Clock) -> None:
+        self._videos = videos
         self._wanted = wanted
         self._moment = first
         self._clock = clock
 
     @classmethod
-    async def of(cls, engine: AsyncEngine, wanted: Wanted, version: Version, clock: Clock) -> Self:
+    async def of(
+        cls,
+        engine: AsyncEngine,
+        reads: AsyncEngine,
+        wanted: Wanted,
+        version: Version,
+        clock: Clock,
+    ) -> Self:
         """Read the catalogue. Raises `Unavailable`."""
         config = await PostgresConfigs(engine).current()
         began = clock()
-        snapshot = await snapshot_of(PostgresVideos(engine))
+        videos = PostgresVideos(reads)
+        snapshot = await snapshot_of(videos)
         first = Moment(live=version, config=config, snapshot=snapshot, now=began, loaded=True)
-        return cls(engine, wanted, first, clock)
+        return cls(videos, wanted, first, clock)
 
     async def next(self) -> Moment | None:
         """See `api.warming.Moments`. Raises `Unavailable`."""
@@ -183,6 +196,6 @@ def _recounted(snapshot: Snapshot, counters: Sequence[PopularityRow]) -> Snapsho
 
 @asynccontextmanager
 async def _lists(settings: Settings) -> AsyncIterator[ListCache]:
-    async with aclosing(connect_redis(given(settings, "redis_url"), REDIS_SECONDS)) as redis:
+    async with aclosing(redis_of(settings, REDIS_SECONDS)) as redis:
         await ping(redis)
         yield ListCache(RedisUserCache(redis))

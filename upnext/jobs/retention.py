@@ -7,6 +7,7 @@ from storage.postgres.changes import PostgresChanges
 from storage.postgres.dead_letters import PostgresDeadLetters
 from storage.postgres.impressions import PostgresImpressions
 from storage.postgres.outbox import PostgresOutbox
+from storage.postgres.traces import prune_traces
 from upnext.jobs.old_jobs import forget_old_jobs
 from upnext.jobs.queued import Work
 
@@ -15,7 +16,7 @@ SERVED_KEPT = timedelta(days=2)
 
 
 async def forget(work: Work) -> None:
-    """Forget old news, sent events, what was served, dead letters, jobs and their results.
+    """Forget old news, sent events, what was served, traces, dead letters, jobs and their results.
 
     Raises:
         Unavailable: a store did not answer; the rest is deleted the next time.
@@ -28,5 +29,6 @@ async def forget(work: Work) -> None:
         "dead_letters": await PostgresDeadLetters(engine).prune(letters_before),
     }
     await PostgresImpressions(engine).prune(now - SERVED_KEPT)
+    await prune_traces(engine, now - NEWS_KEPT)
     counts["jobs"] = await forget_old_jobs(work.settings, engine)
     await work.jobs.finish(work.begun, counts)

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from core.clock import utc_now
 from core.settings import Settings
+from core.tracing import span
 from core.types import Model, ModelStatus, Progress, UserId, VideoId
-from embeddings.encode_users import user_vectors
 from embeddings.ports import ArtifactStore
 from embeddings.text import REVISION
 from embeddings.version import Fitted, write_version
@@ -22,12 +22,13 @@ from storage.milvus_writer import MilvusWriter
 from storage.postgres.earlier import watched_before
 from storage.postgres.engine import pool
 from storage.postgres.models import PostgresModels
+from storage.postgres.read_replica import read_pool
 from upnext.jobs.fitting.recipe import Material
 from upnext.jobs.judge import Judge, Tell
 from upnext.jobs.kept_out import without_erased
 from upnext.jobs.messages import Outcome, Rejected, Report, Request
 from upnext.jobs.params import SEED
-from upnext.jobs.publish import Publication, Rows, publish
+from upnext.jobs.publish import Publication, Rows, publish, users_of
 from upnext.jobs.publisher import publisher
 from upnext.jobs.reading import Data, read
 from upnext.jobs.recipes import recipe_of
@@ -56,27 +57,32 @@ def run(
     def tell(status: ModelStatus, stage: str, fraction: float, message: str) -> None:
         report(Report(status, Progress(stage, fraction, message)))
 
-    store = artifact_store(settings.artifacts_url or "")
+    store = artifact_store(settings)
     tell("training", "reading", 0.0, "reading the catalogue and the history")
     kept = kept_of(settings, request.model_id)
     reading = partial(tell, "training", "reading")
-    data = asyncio.run(read(settings, request, store, reading, again=kept.is_dir()))
+    with span("reading"):
+        data = asyncio.run(read(settings, request, store, reading, again=kept.is_dir()))
     material = Material(data.catalogue.ids, data.histories, _content(store, data, tell))
     recipe = recipe_of(request.model_type, material, SEED)
     live, watched = asyncio.run(_live(settings)), partial(_watched, settings)
-    judged = Judge(settings, data, material, live, watched, tell, kept).judge(recipe)
+    with span("judging"):
+        judged = Judge(settings, data, material, live, watched, tell, kept).judge(recipe)
     params = recipe.params | data.pinned()
     metrics, baseline, said = judged.fitted.metrics, judged.baseline, judged.verdict.reason
     if not judged.verdict.passed:
         return Rejected(data.span(), params, metrics, baseline, said)
     refitting = partial(tell, "evaluating", "refitting")
-    fitted = recipe.fit(data.histories, refitting, kept / "refitted", judged.fitted)
+    with span("refitting"):
+        fitted = recipe.fit(data.histories, refitting, kept / "refitted", judged.fitted)
     # What was learnt is as large as the model again, and nobody goes on from it.
     fitted = replace(fitted, weights=judged.fitted.weights, metrics=metrics, learnt=None)
     tell("publishing", "storing", 0.0, "storing the version")
-    uri = store_version(settings, request, store, fitted)
+    with span("storing"):
+        uri = store_version(settings, request, store, fitted)
     made = _publication(request.version, fitted, data, settings.state_recent)
-    _publish(settings, request, made, tell)
+    with span("publishing"):
+        _publish(settings, request, made, tell)
     return Outcome(data.span(), params, metrics, baseline, said, uri)
 
 
@@ -108,7 +114,8 @@ async def _show_token(settings: Settings, request: Request) -> None:
 def _content(store: ArtifactStore, data: Data, tell: Tell) -> NDArray[np.float32]:
     """Text vectors, float32 (n, 384), in the catalogue's order."""
     tell("training", "encoding", 0.0, "looking for new texts")
-    texts = encoded(store, data.catalogue, lambda *at: tell("training", "encoding", *at))
+    with span("encoding"):
+        texts = encoded(store, data.catalogue, lambda *at: tell("training", "encoding", *at))
     tell("training", "encoding", 1.0, f"{texts.fresh:,} texts were new")
     return texts.vectors
 
@@ -122,7 +129,7 @@ def _watched(
     settings: Settings, users: Sequence[UserId], videos: Sequence[VideoId], moment: datetime
 ) -> NDArray[np.bool_]:
     async def ask() -> NDArray[np.bool_]:
-        async with pool(settings, patient=True) as engine:
+        async with read_pool(settings, patient=True) as engine:
             return await watched_before(engine, users, videos, moment)
 
     return asyncio.run(ask())
@@ -130,12 +137,11 @@ def _watched(
 
 def _publication(version: str, fitted: Fitted, data: Data, recent: int) -> Publication:
     ids, histories = data.catalogue.ids, data.histories
-    vectors, has = user_vectors(histories, fitted.items.vectors, fitted.encoder, recent)
     return Publication(
         version=version,
         content_revision=REVISION,
         videos=Rows(ids, fitted.items.vectors),
-        users=Rows([histories.users[user] for user in has.tolist()], vectors),
+        users=users_of(histories, fitted.items.vectors, fitted.encoder, recent),
         content=Rows(ids, fitted.content.vectors),
     )
 
@@ -146,7 +152,7 @@ def _publish(settings: Settings, request: Request, what: Publication, tell: Tell
         publisher(settings, request.model_id, request.attempt) as dead,
         closing(MilvusWriter.of(settings)) as writer,
     ):
-        store = artifact_store(settings.artifacts_url or "")
+        store = artifact_store(settings)
         users = without_erased(settings, store, request.model_id, what.users)
         publish(
             writer,

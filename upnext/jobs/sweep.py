@@ -65,7 +65,7 @@ def _delete(settings: Settings, gone: list[Model], kept: list[Model]) -> Swept:
         collections = _drop_collections(writer, gone, kept)
     finally:
         writer.close()
-    artifacts = _delete_artifacts(artifact_store(settings.artifacts_url or ""), gone)
+    artifacts = _delete_artifacts(artifact_store(settings), gone)
     return Swept([model.version for model in gone], collections, artifacts)
 
 

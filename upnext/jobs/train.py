@@ -17,11 +17,14 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from core.clock import utc_now
 from core.errors import Conflict, Unavailable, UpnextError
 from core.settings import Settings
+from core.tracing import aside, root
 from core.types import Model, ModelStatus, ModelType, Progress
 from storage.model_status import STEPS, unblamed
 from storage.postgres.engine import pool
 from storage.postgres.models import PostgresModels
+from storage.postgres.traces import trace_of
 from upnext.jobs.children import output_of, start_child, stop_child
+from upnext.jobs.measured import measured
 from upnext.jobs.messages import Failure, Message, Outcome, Rejected, Report, Request
 from upnext.jobs.params import owner_has_ended, params
 from upnext.jobs.preflight import preflight
@@ -34,6 +37,7 @@ THROTTLE_SECONDS = 1.0
 LAST_WORD_SECONDS = 60.0
 STOPPED_WORD_SECONDS = 2.0  # who stops us may not wait for long
 CHILD = "upnext.jobs.child"
+FAILED = "failed"
 
 OnProgress = Callable[[Progress], None]
 log = structlog.get_logger(__name__)
@@ -80,22 +84,37 @@ async def train_queued(settings: Settings, model_id: str) -> None:
             and then that is all that is left to do.
     """
     async with pool(settings) as engine:
-        registry = PostgresModels(engine, utc_now)
-        asked = (await registry.get(model_id)).params
-        span = msgspec.convert(asked, Span)
-        claimed = await registry.claim(model_id, params(span.start, span.end))
-        if claimed is None:  # it has ended; who trained it may have ended before it went live
-            model = await registry.get(model_id)
-        else:
-            model, token = claimed
-            run = _Run(registry, model, token, lambda _progress: None, stays_queued=True)
-            request = _request(model, token, span.start, span.end)
-            model = await run.through(settings, engine, request)
-    if model.status not in STEPS:
-        await forget(settings, model.id)
-    log.info("a queued run has ended", model=model.id, status=model.status, error=model.error)
-    if model.status == "ready":
-        await _promote(settings, model)
+        caused_by = await trace_of(engine, model_id)
+        with root("job training", kind="consumer", caused_by=caused_by) as seen:
+            seen.set("upnext.model.id", model_id)
+            model = await _trained(settings, engine, model_id)
+            seen.set("upnext.model.status", model.status)
+            if model.status == FAILED:
+                seen.failed(FAILED)
+            if model.status not in STEPS:
+                await forget(settings, model.id)
+            log.info(
+                "a queued run has ended", model=model.id, status=model.status, error=model.error
+            )
+            if model.status == "ready":
+                await _promote(settings, model)
+
+
+async def _trained(settings: Settings, engine: AsyncEngine, model_id: str) -> Model:
+    """The model of a queued run, which has ended unless another has it."""
+    registry = PostgresModels(engine, utc_now)
+    asked = (await registry.get(model_id)).params
+    span = msgspec.convert(asked, Span)
+    claimed = await registry.claim(model_id, params(span.start, span.end))
+    if claimed is None:  # it has ended; who trained it may have ended before it went live
+        return await registry.get(model_id)
+    model, token = claimed
+    request = _request(model, token, span.start, span.end)
+    with measured(model.model_type) as training:
+        run = _Run(registry, model, token, training.at, stays_queued=True)
+        model = await run.through(settings, engine, request)
+        training.ends(model.status)
+        return model
 
 
 class Span(msgspec.Struct, frozen=True):
@@ -243,15 +262,19 @@ class _Run:
             return
         self._written = time.monotonic()
         try:
-            if self._at is None:
-                await self._registry.update(self._model.id, self._token)
-            else:
-                await self._reach(self._at.status)
-                progress = self._at.progress
-                await self._registry.update(self._model.id, self._token, progress=progress)
-                self._at = None
+            with aside():
+                await self._tell()
         except Unavailable as error:  # the next beat tells it; the run need not end for it
             log.warning("progress was not written", model=self._model.id, reason=str(error))
+
+    async def _tell(self) -> None:
+        if self._at is None:
+            await self._registry.update(self._model.id, self._token)
+            return
+        await self._reach(self._at.status)
+        progress = self._at.progress
+        await self._registry.update(self._model.id, self._token, progress=progress)
+        self._at = None
 
     async def _reach(self, status: ModelStatus) -> None:
         """Take every step up to `status`: one may have been lost while PostgreSQL was away."""
