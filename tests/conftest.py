@@ -21,7 +21,9 @@ from core.settings import load
 from storage.embedded.stack import EmbeddedStack, StoreName
 from storage.postgres import migrate
 from storage.postgres.engine import connect, driver_url
+from tests.cluster import Cluster
 from tests.kafka import KafkaServer
+from tests.outside import add_options, outside
 from tests.sharing_out import ByFile, longest_first
 
 # The first text that is drawn on a machine takes a second or more, for tables of Unicode are made;
@@ -32,6 +34,11 @@ hypothesis.settings.register_profile(
 hypothesis.settings.load_profile("suite")
 
 LONGEST_NAME = 60
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Servers in place of those that the tests start."""
+    add_options(parser)
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByFile:
@@ -74,49 +81,75 @@ def _logging() -> Iterator[None]:
     structlog.reset_defaults()
 
 
-def _serve(factory: pytest.TempPathFactory, name: StoreName) -> Iterator[str]:
+def _serve(
+    config: pytest.Config, option: str, factory: pytest.TempPathFactory, name: StoreName
+) -> Iterator[str]:
+    if (given := outside(config, option)) is not None:
+        yield given
+        return
     with EmbeddedStack(factory.mktemp("home"), [name]) as stack:
         yield stack.servers[name].url
 
 
 @pytest.fixture(scope="session")
-def postgres_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def postgres_url(
+    pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[str]:
     """An empty PostgreSQL server, as its owner: `postgresql://postgres@/upnext?host=...`."""
-    yield from _serve(tmp_path_factory, "postgres")
+    yield from _serve(pytestconfig, "--postgres-url", tmp_path_factory, "postgres")
 
 
 @pytest.fixture(scope="session")
-def redis_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def redis_url(
+    pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[str]:
     """A Valkey server: `unix:///...`."""
-    yield from _serve(tmp_path_factory, "redis")
+    yield from _serve(pytestconfig, "--redis-url", tmp_path_factory, "redis")
 
 
 @pytest.fixture(scope="session")
-def milvus_uri(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def cluster_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A cluster of three Valkey servers: `redis+cluster://127.0.0.1:...,127.0.0.1:...`."""
+    with Cluster(tmp_path_factory.mktemp("cluster")) as cluster:
+        yield cluster.url
+
+
+@pytest.fixture(scope="session")
+def milvus_uri(
+    pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[str]:
     """A Milvus Lite server: `http://127.0.0.1:...`."""
-    yield from _serve(tmp_path_factory, "milvus")
+    yield from _serve(pytestconfig, "--milvus-uri", tmp_path_factory, "milvus")
 
 
 @pytest.fixture(scope="session")
-def nats_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def nats_url(
+    pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[str]:
     """A NATS server with JetStream: `nats://user:password@127.0.0.1:...`."""
-    yield from _serve(tmp_path_factory, "bus")
+    yield from _serve(pytestconfig, "--nats-url", tmp_path_factory, "bus")
 
 
 @pytest.fixture(scope="session")
-def kafka_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def kafka_url(
+    pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[str]:
     """A broker of Kafka's protocol: `kafka://127.0.0.1:...`."""
+    if (given := outside(pytestconfig, "--kafka-url")) is not None:
+        yield given
+        return
     with KafkaServer(tmp_path_factory.mktemp("home")) as server:
         yield server.url
 
 
 @pytest.fixture(scope="session")
-def template_database(postgres_url: str) -> str:
+def template_database(postgres_url: str) -> Iterator[str]:
     """The name of a migrated, empty database that is only ever copied."""
-    name = "upnext_template"
+    name = f"upnext_template_{uuid4().hex}"
     _administer(postgres_url, f"CREATE DATABASE {name}")
     migrate.upgrade(_database(postgres_url, name))
-    return name
+    yield name
+    _administer(postgres_url, f"DROP DATABASE {name} WITH (FORCE)")
 
 
 @pytest.fixture

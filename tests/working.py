@@ -26,7 +26,11 @@ class Working(Program):
         self.log = log
 
     def __enter__(self) -> Self:
+        said = self._runs()
         self.launch(self.log)
-        said = self.log.read_text().count("The worker is running.")
-        eventually(lambda: self.log.read_text().count("The worker is running.") > said, seconds=30)
+        eventually(lambda: self._runs() > said, seconds=60)
         return self
+
+    def _runs(self) -> int:
+        """How often one has said that it runs."""
+        return self.log.read_text().count("The worker is running.") if self.log.exists() else 0

@@ -16,6 +16,7 @@ from storage import bus as buses
 from storage.bus import Bus, Timing
 from storage.embedded.stack import EmbeddedStack
 from storage.memory.bus import MemoryBus
+from tests.outside import outside
 
 pytestmark = [pytest.mark.contract, pytest.mark.asyncio(loop_scope="module")]
 
@@ -60,8 +61,13 @@ class World:
 
 
 @pytest.fixture(scope="module")
-def own_nats(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def own_nats(
+    pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[str]:
     """A server of this file's own: its consumer is impatient."""
+    if (given := outside(pytestconfig, "--nats-url")) is not None:
+        yield given
+        return
     with EmbeddedStack(tmp_path_factory.mktemp("home"), ["bus"]) as stack:
         yield stack.servers["bus"].url
 
@@ -153,7 +159,7 @@ async def test_what_is_published_arrives_and_is_told_apart(world: World) -> None
     assert len({each.position for each in messages}) == 3
     assert {each.deliveries for each in messages} == {1}
     for each in messages:
-        assert abs((each.received_at - began).total_seconds()) < 5
+        assert abs((each.received_at - began).total_seconds()) < 60
         assert each.received_at.utcoffset() is not None
     await consumer.acknowledge(messages)
     assert await consumer.fetch(10) == []

@@ -79,6 +79,15 @@ class FlipLoad:
                 for task in tasks:
                     task.cancel()
 
+    def made(self) -> list[Answer]:
+        """Without those there was no room to make: of the version before, or what is popular."""
+        return [answer for answer in self.answers if answer.degraded != ["overload"]]
+
+    def workers(self, version: str, since: float) -> set[int]:
+        """Those that made an answer of that version to a question of after `since`."""
+        made = (one for one in self.made() if one.asked >= since and one.version == version)
+        return {one.worker for one in made if one.worker is not None}
+
     async def _connection(self, service: Served, random: Random) -> None:
         one = httpx.Limits(max_connections=1, max_keepalive_connections=1, keepalive_expiry=None)
         async with httpx.AsyncClient(base_url=service.address, limits=one, timeout=20) as client:

@@ -14,6 +14,7 @@ from typing import Any, Self
 import httpx
 
 from storage.embedded.server import free_port
+from tests.served import PATIENT
 from upnext.client import Client
 
 UPNEXT = str(Path(sys.executable).with_name("upnext"))
@@ -30,6 +31,8 @@ class Service:
             "UPNEXT_HOME": str(home),
             "UPNEXT_PORT": str(self.port),
             "UPNEXT_WORKERS": "2",
+            **{f"UPNEXT_{name.upper()}": value for name, value in PATIENT.items()},
+            "UPNEXT_MILVUS_TIMEOUT_SECONDS": "10",
         }
         self.process: subprocess.Popen[str] | None = None
         self.output = ""
@@ -39,6 +42,7 @@ class Service:
         """Start and wait for the printed curl; returns the seconds it took."""
         began = time.monotonic()
         self._printed.clear()
+        self.output = ""
         self.process = subprocess.Popen(  # noqa: S603 - our own command
             [UPNEXT, "up"],
             env=self.environment,

@@ -6,6 +6,8 @@ import shutil
 import subprocess
 from collections import defaultdict
 from collections.abc import Iterator
+from datetime import datetime
+from typing import Any
 
 import httpx
 import pytest
@@ -15,6 +17,7 @@ from ingest.demo import read_demo
 from tests.e2e.lists import check_lists, check_moves, ids, list_of, mean_overlap, moves
 from tests.e2e.load import Load
 from tests.e2e.service import Service
+from tests.measured import Labels, by_name, undocumented
 from tests.polling import eventually
 from upnext.client import calls, problems
 
@@ -146,6 +149,37 @@ def test_promote_and_roll_back_are_followed_without_a_failed_request(
         eventually(lambda: load.last(40) == {first}, seconds=30)
         assert client.post("/recs/models/rollback").status_code == 409
     assert set(load.answers) == {first, second["version"]}
+
+
+def test_what_is_measured_is_true_and_documented(demo: Service, client: httpx.Client) -> None:
+    models = client.get("/recs/models").json()["models"]
+    [live] = [model for model in models if model["status"] == "live"]
+    done = [model for model in models if model["status"] in {"live", "ready", "retired"}]
+    ended = "upnext_training_last_success_timestamp_seconds"
+    content = (("model_type", "content"),)
+
+    def page() -> dict[str, dict[Labels, float]]:
+        text = httpx.get(f"{demo.address}/metrics").text
+        assert undocumented(text) == []
+        return by_name(text)
+
+    def read() -> bool:
+        """The page is of now: what the last test trained and made live in between was counted."""
+        found = page()
+        versions = {dict(labels)["version"] for labels in found["upnext_live_model_info"]}
+        return versions == {live["version"]} and found[ended][content] == max(map(seconds, done))
+
+    eventually(read, seconds=30, every=0.5)
+    found = page()
+    assert found["upnext_catalogue_videos"] == {(): 2000.0}
+    assert found["upnext_live_model_timestamp_seconds"] == {(): seconds(live)}
+    assert found["upnext_trainings_total"][(*content, ("outcome", "done"))] >= 1
+    assert found["upnext_stage_seconds_count"][(("stage", "rank"),)] > 0
+
+
+def seconds(model: dict[str, Any]) -> float:
+    """When a training ended, as Prometheus has it."""
+    return datetime.fromisoformat(model["finished_at"]).timestamp()
 
 
 def test_the_terminal_shows_lists_through_the_running_service(demo: Service) -> None:

@@ -1,6 +1,5 @@
 """Starting, stopping, and what is left behind, with real processes."""
 
-import shutil
 import signal
 from pathlib import Path
 
@@ -28,35 +27,28 @@ def alive(processes: list[psutil.Process]) -> list[psutil.Process]:
     ]
 
 
-def test_a_life_of_starts_stops_and_crashes(demo: Service, tmp_path: Path) -> None:
-    service = Service(tmp_path / "home")
-    # The vectors of the demo's texts: this is about processes, not about encoding them again.
-    shutil.copytree(demo.home / "artifacts" / "content", service.home / "artifacts" / "content")
-    service.start()
-    try:
-        beside = service.run("up", check=False)
-        assert beside.returncode == 1
-        assert f":{service.port}" in beside.stderr
-        assert "Traceback" not in beside.stderr
+def test_a_life_of_starts_stops_and_crashes(demo: Service) -> None:
+    """Of the service that others have used; it is stopped at the end."""
+    beside = demo.run("up", check=False)
+    assert beside.returncode == 1
+    assert f":{demo.port}" in beside.stderr
+    assert "Traceback" not in beside.stderr
 
-        first = tree(service)
-        assert service.stop(signal.SIGINT) < 10
-        eventually(lambda: not alive(first))
+    first = tree(demo)
+    assert demo.stop(signal.SIGINT) < 10
+    eventually(lambda: not alive(first))
 
-        assert service.start() < 15
-        second = tree(service)
-        service.stop(signal.SIGKILL)
-        eventually(lambda: not alive(second))
+    assert demo.start() < 30
+    second = tree(demo)
+    demo.stop(signal.SIGKILL)
+    eventually(lambda: not alive(second))
 
-        assert service.start() < 15
-        with service.client() as client:
-            assert client.get("/health/ready").status_code == 200
-        third = tree(service)
-        assert service.stop(signal.SIGTERM) < 10
-        eventually(lambda: not alive(third))
-    finally:
-        if service.process and service.process.poll() is None:
-            service.stop(signal.SIGKILL)
+    assert demo.start() < 30
+    with demo.client() as client:
+        assert client.get("/health/ready").status_code == 200
+    third = tree(demo)
+    assert demo.stop(signal.SIGTERM) < 10
+    eventually(lambda: not alive(third))
 
 
 def test_a_taken_port_is_one_sentence(tmp_path: Path) -> None:

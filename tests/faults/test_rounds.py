@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import httpx
 import pytest
 
 from tests.faults.dependencies import dependencies
@@ -9,6 +10,7 @@ from tests.faults.rounds import PER_SECOND, check, figures, percentile, play, se
 from tests.faults.steady import Steady
 from tests.faults.world import Audience, settings_of
 from tests.faults.writing import Writer
+from tests.measured import by_name, undocumented
 from tests.served import Served
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(240)]
@@ -31,7 +33,10 @@ def test_lists_go_on_whatever_is_away(tmp_path: Path) -> None:
         settings = settings_of(tmp_path, urls)
         audience = Audience(3000, settings)
         audience.prepare()
-        with Served(settings), Steady(settings.port, audience.ask, per_second=PER_SECOND) as load:
+        with (
+            Served(settings) as server,
+            Steady(settings.port, audience.ask, per_second=PER_SECOND) as load,
+        ):
             wait(1)
             settle(load, 0)
             writer = Writer(audience)
@@ -47,7 +52,15 @@ def test_lists_go_on_whatever_is_away(tmp_path: Path) -> None:
                 for names in ROUNDS
             ]
             writer.look()
+            page = httpx.get(f"{server.address}/metrics").text
     for played in rounds:
         print(figures(load.answers, played))  # noqa: T201 - shown when something is wrong
     check(audience, load.answers, rounds, most_shed=MOST_SHED)
     assert percentile(load.answers, 0.99) < P99_SECONDS
+    assert undocumented(page) == []
+    measured = by_name(page)
+    for name in ("postgres", "redis", "milvus"):
+        of = (("dependency", name),)
+        assert measured["upnext_breaker_openings_total"][of] >= 1
+        assert measured["upnext_breaker_open"][of] == 0  # it is back
+        assert measured["upnext_dependency_errors_total"][of] > 0

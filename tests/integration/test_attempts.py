@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from structlog.testing import capture_logs
 
 from core.clock import utc_now
-from core.errors import Conflict, Unavailable
+from core.errors import Conflict, InvalidInput, Unavailable
 from core.settings import load
 from storage.artifacts import DirectoryArtifacts
 from storage.job_status import MOST_BEGUN
@@ -21,6 +21,7 @@ from storage.postgres.jobs import TASK, PostgresJobs
 from storage.postgres.models import PostgresModels
 from storage.queue import TICK, Queue
 from tests.catalogues import fitted_of, random_vectors
+from tests.measured import counts
 from upnext.jobs import queued as queued_jobs
 from upnext.jobs.messages import Request
 from upnext.jobs.queued import JobRunner, Work
@@ -30,6 +31,10 @@ pytestmark = pytest.mark.integration
 
 LEFT = "UPDATE procrastinate_jobs SET status = 'doing'"
 STATUSES = text("SELECT status FROM queue.procrastinate_jobs ORDER BY status::text")
+
+
+def attempts(outcome: str) -> str:
+    return f'upnext_jobs_total{{kind="batch",outcome="{outcome}"}}'
 
 
 async def test_a_job_is_put_back_before_its_work_has_ended(
@@ -54,7 +59,7 @@ async def test_a_job_is_put_back_before_its_work_has_ended(
         while (await jobs.get(job.id)).status != "queued":  # noqa: ASYNC110 - in a database
             await asyncio.sleep(0.02)
     may_end.set()
-    with pytest.raises(asyncio.CancelledError):
+    with counts({attempts("given_up"): 1}), pytest.raises(asyncio.CancelledError):
         await running
 
 
@@ -69,11 +74,26 @@ async def test_an_outage_of_the_database_does_not_count_against_a_job(
     runner = JobRunner(load({"postgres_url": database_url}), engine, {"batch": away})
     monkeypatch.setattr(PostgresJobs, "put_back", away)
     for _ in range(MOST_BEGUN + 1):
-        with pytest.raises(Unavailable):
+        with counts({attempts("waiting"): 1}), pytest.raises(Unavailable):
             await runner.run(job.id)
         await asyncio.wait_for(asyncio.gather(*runner._owed), 10)
     assert (await jobs.get(job.id)).status == "running"
     assert await jobs.begin(job.id)
+
+
+async def test_jobs_that_fail_are_counted(engine: AsyncEngine, database_url: str) -> None:
+    jobs = PostgresJobs(engine, utc_now)
+    seconds = 'upnext_job_seconds_count{kind="batch"}'
+    for error in (InvalidInput("no such user"), RuntimeError("a mistake of ours")):
+
+        async def fail(_: Work, error: Exception = error) -> None:
+            raise error
+
+        job = await jobs.ask("batch", "shop", {})
+        runner = JobRunner(load({"postgres_url": database_url}), engine, {"batch": fail})
+        with counts({attempts("failed"): 1, attempts("done"): 0, seconds: 1}):
+            await runner.run(job.id)
+        assert (await jobs.get(job.id)).status == "failed"
 
 
 async def test_a_beat_that_meets_the_end_is_no_news(

@@ -32,7 +32,7 @@ from storage.postgres.engine import pool
 from storage.postgres.publishing import adding, publishing
 from tests.catalogues import fitted_of, ids, random_vectors, video
 from tests.polling import eventually
-from tests.served import Served, put_live, write_videos
+from tests.served import PATIENT, Served, put_live, write_videos
 from upnext.cli import main
 from upnext.jobs import add, encode_new
 from upnext.jobs.encode_new import Updated, encode_new_videos
@@ -90,7 +90,8 @@ def settings(
             "bus_url": nats_url,
             "artifacts_url": (tmp_path / "artifacts").as_uri(),
             "jwt_secret": "a secret of this test only, long enough for an HMAC",
-            "redis_timeout_seconds": "2",
+            "milvus_timeout_seconds": "10",
+            **PATIENT,
         }
     )
     come(settings, *VIDEOS)
@@ -120,7 +121,10 @@ def test_a_running_service_finds_videos_that_came_after_training(
         assert done == Updated(0, {version: 2})
         assert holds(writer, version, "new-space", "new-drama")
 
-        eventually(lambda: _known_everywhere(served, "new-space"), seconds=5)
+        eventually(
+            lambda: _knows(client, "new-space") and _known_everywhere(served, "new-space"),
+            seconds=20,
+        )
         assert _alike(client, "v002", "new-space")
         alike = client.get("/videos/new-space/similar", params={"limit": 10}).json()
         assert alike["metadata"]["degraded"] == []
@@ -130,17 +134,22 @@ def test_a_running_service_finds_videos_that_came_after_training(
         assert source["new-space"] == "nearest"
 
         write_videos(settings, [video("new-space", "space", available=False)])
-        eventually(lambda: not _alike(client, "v002", "new-space"), seconds=5)
+        eventually(lambda: not _alike(client, "v002", "new-space"), seconds=20)
 
 
 def _known_everywhere(served: Served, name: str) -> bool:
     """Whether both workers have vectors of a video: each connection may meet another one."""
     for _ in range(8):
         with served.client() as client:
-            answer = client.get(f"/videos/{name}/similar")
-        if not answer.is_success or answer.json()["metadata"]["degraded"]:
-            return False
+            if not _knows(client, name):
+                return False
     return True
+
+
+def _knows(client: httpx.Client, name: str) -> bool:
+    """Whether the worker that this client stays with has vectors of a video."""
+    answer = client.get(f"/videos/{name}/similar")
+    return answer.is_success and not answer.json()["metadata"]["degraded"]
 
 
 def _alike(client: httpx.Client, name: str, wanted: str) -> bool:

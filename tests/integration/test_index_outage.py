@@ -115,8 +115,11 @@ def test_lists_stay_personal_and_on_time_until_it_is_back(
         milvus.process.wait()
         milvus.launch()
         milvus.wait_ready()
-    eventually(lambda: asking.degraded() == [], seconds=RECOVERY_SECONDS, every=0.2)
-    assert asking.degraded_similar() == []
+    eventually(
+        lambda: asking.degraded() == asking.degraded_similar() == [],
+        seconds=RECOVERY_SECONDS,
+        every=0.2,
+    )
 
 
 def test_exact_search_never_asks_the_index(settings: Settings, milvus: EmbeddedServer) -> None:

@@ -34,6 +34,7 @@ from storage.postgres.videos import PostgresVideos
 from storage.redis.client import connect as connect_redis
 from storage.redis.users import RedisUserCache
 from tests.histories import START, watch
+from tests.served import PATIENT
 from tests.stored import store_live, store_ready, store_videos
 from upnext.jobs.queued import JobRunner
 from upnext.jobs.refresh import PAGE, ListsFailed, Refreshed, refresh, refresh_active
@@ -55,6 +56,7 @@ def settings(tmp_path: Path, database_url: str, redis_url: str) -> Settings:
             "redis_url": redis_url,
             "bus_url": "nats://127.0.0.1:1",
             "artifacts_url": (tmp_path / "artifacts").as_uri(),
+            **PATIENT,
         }
     )
 

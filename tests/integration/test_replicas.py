@@ -145,7 +145,7 @@ async def test_no_transaction_is_open_while_publishing(
         states = await connection.execute(
             text(
                 "SELECT state FROM pg_stat_activity WHERE datname = current_database()"
-                " AND pid <> pg_backend_pid()"
+                " AND pid <> pg_backend_pid() AND backend_type = 'client backend'"
             )
         )
         assert states.scalars().all() == ["idle"]

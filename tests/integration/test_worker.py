@@ -21,6 +21,7 @@ from storage.embedded.stack import EmbeddedStack
 from storage.postgres.engine import connect
 from storage.postgres.jobs import PostgresJobs
 from storage.postgres.models import PostgresModels
+from tests.measured import samples, undocumented
 from tests.polling import eventually
 from upnext.exposing import FOLDER_VARIABLE
 from upnext.worker import Heart
@@ -132,8 +133,9 @@ def test_it_waits_for_the_bus_and_stops_when_told(
             await bus.close()
 
         asyncio.run(set_up())
-        eventually(lambda: asyncio.run(_waiting(database_url)) == 0, every=0.2)
-        eventually(lambda: log.read_text().count("The dependency is back.") == len(WORK))
+        eventually(lambda: asyncio.run(_waiting(database_url)) == 0, seconds=30, every=0.2)
+        back = "The dependency is back."
+        eventually(lambda: log.read_text().count(back) == len(WORK), seconds=30)
         _measures(port, database_url)
         written = {path.stem.rpartition("_")[2] for path in (log.parent / "shared").glob("*.db")}
         assert written == {str(worker.pid)}  # and not what it had started
@@ -143,7 +145,7 @@ def test_it_waits_for_the_bus_and_stops_when_told(
         assert time.monotonic() - began < 5
     lines = log.read_text()
     for work in WORK:
-        said = [line for line in lines.splitlines() if f'"work": "{work}"' in line]
+        said = [line for line in lines.splitlines() if f'"upnext.work":"{work}"' in line]
         assert ["Waiting" in line for line in said] == [True, False], lines
     assert "Traceback" not in lines
 
@@ -166,6 +168,12 @@ def _measures(port: int, database_url: str) -> None:
         return all(line in text for line in wanted)
 
     eventually(measured, seconds=30, every=0.2)
+    page = httpx.get(f"{address}/metrics").text
+    assert undocumented(page) == []
+    failed = "upnext_training_last_failure_timestamp_seconds"
+    said = {one.labels["model_type"]: one.value for one in samples(page) if one.name == failed}
+    assert said["als"] == 0
+    assert time.time() - said["content"] < 120
 
 
 async def test_a_worker_whose_event_loop_stands_still_is_not_alive(

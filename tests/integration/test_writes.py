@@ -25,8 +25,8 @@ from tests.served import Served, of_popular_lists, two_processes
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(120)]
 ALONE = {"Connection": "close"}
-# A second is promised; other tests may keep this machine busy.
-WITHIN_SECONDS = 2.0
+# A second is promised; without news, lists would live for five, whatever else the machine does.
+WITHIN_SECONDS = 4.0
 ASKED = 12  # so many connections reach both workers of a process, but for once in 2,048
 
 

@@ -16,7 +16,7 @@ from storage.artifacts import artifact_store
 from storage.embedded.server import free_port
 from tests.polling import eventually
 from tests.s3 import FaultyS3, point_at
-from tests.served import Served
+from tests.served import PATIENT, Served
 from upnext.jobs.promote import promote
 from upnext.jobs.train import train
 
@@ -50,7 +50,8 @@ def on_s3(
         "artifacts_url": bucket,
         "redis_url": redis_url,
         "bus_url": nats_url,
-        "redis_timeout_seconds": 2.0,
+        "milvus_timeout_seconds": 10.0,
+        **PATIENT,
         "jwt_secret": "a secret of this test only, long enough for an HMAC",
         "workers": 1,
     }

@@ -19,6 +19,7 @@ from storage.milvus_writer import MilvusWriter
 from storage.model_status import STALE_SECONDS
 from storage.postgres.engine import pool
 from storage.postgres.models import PostgresModels
+from tests.collector import Collector, Trace, collecting
 from tests.polling import eventually
 from tests.served import Served
 from tests.working import Working
@@ -43,7 +44,17 @@ def serving(settings: Settings, redis_url: str, nats_url: str, milvus_uri: str) 
 
 
 @pytest.fixture
-def client(serving: Settings, filled: None) -> Iterator[httpx.Client]:  # noqa: ARG001 (comes first)
+def collector(monkeypatch: pytest.MonkeyPatch) -> Iterator[Collector]:
+    with collecting(monkeypatch) as collector:
+        yield collector
+
+
+@pytest.fixture
+def client(
+    serving: Settings,
+    filled: None,  # noqa: ARG001 (comes first)
+    collector: Collector,  # noqa: ARG001 (comes first)
+) -> Iterator[httpx.Client]:
     with Served(serving) as server, server.client() as client:
         yield client
 
@@ -54,8 +65,9 @@ def trainers(worker: Working) -> list[psutil.Process]:
     return [child for child in children if "upnext.jobs.child" in child.cmdline()]
 
 
-def asked(client: httpx.Client, **body: Any) -> str:
-    answer = client.post("/recs/train", json=body)
+def asked(client: httpx.Client, trace: Trace | None = None, **body: Any) -> str:
+    headers = None if trace is None else trace.headers
+    answer = client.post("/recs/train", json=body, headers=headers)
     assert answer.status_code == 202, answer.text
     path: str = answer.headers["location"]
     return path
@@ -68,9 +80,10 @@ def reached(client: httpx.Client, path: str, *statuses: str) -> dict[str, Any]:
 
 
 def test_models_are_trained_cancelled_and_survive_their_worker(
-    client: httpx.Client, serving: Settings, tmp_path: Path
+    client: httpx.Client, serving: Settings, collector: Collector, tmp_path: Path
 ) -> None:
-    waiting = asked(client, modelType="content", startDate="2026-01-01", endDate="2026-01-03")
+    trace, dates = Trace(), {"startDate": "2026-01-01", "endDate": "2026-01-03"}
+    waiting = asked(client, trace, modelType="content", **dates)
     assert client.post("/recs/train", json={"modelType": "content"}).status_code == 409
     assert asyncio.run(_stale_later(serving)) == []  # it waits for a worker, however long
     with Working(serving, tmp_path / "first.log") as worker:
@@ -86,6 +99,7 @@ def test_models_are_trained_cancelled_and_survive_their_worker(
         assert first["data"]["interactions"] == 36  # three days of twelve users
         assert "owner" not in first["params"]
         assert reached(client, waiting, "live")["live"]  # the first of all
+        _is_one_trace(collector, trace)
 
         empty = asked(client, modelType="content", startDate="2027-01-01", endDate="2027-02-01")
         failed = reached(client, empty, "failed")
@@ -108,6 +122,23 @@ def test_models_are_trained_cancelled_and_survive_their_worker(
         assert client.get(second).json()["status"] == "cancelled"
         assert client.get(waiting).json()["live"]
     assert "Traceback" not in (tmp_path / "second.log").read_text()
+
+
+def _is_one_trace(collector: Collector, trace: Trace) -> None:
+    """From the request by the worker to the process that trained, with its stages."""
+
+    def of(service: str) -> dict[str, str]:
+        spans = [span for span in collector.of(trace.id) if span.service == f"upnext-{service}"]
+        return {span.name: span.id for span in spans}
+
+    eventually(lambda: "job training" in of("worker"), seconds=20)
+    assert "POST /recs/train" in of("api")
+    stages = {"reading", "encoding", "judging", "fitting", "refitting", "storing", "publishing"}
+    assert {"training", *stages} <= of("training").keys()
+    parents = {span.name: span.parent for span in collector.of(trace.id)}
+    assert parents["training"] == of("worker")["job training"]
+    assert parents["fitting"] == of("training")["judging"]
+    assert len(collector.of(trace.id)) < 200, "heartbeats are left out"
 
 
 async def _stale_later(settings: Settings) -> list[Model]:

@@ -16,8 +16,10 @@ from storage.artifacts import artifact_store
 from storage.milvus_writer import MilvusWriter
 from storage.postgres.models import PostgresModels
 from storage.postgres.videos import PostgresVideos
+from tests.measured import Labels, series
 from tests.training.conftest import videos
 from upnext.jobs.promote import promote, promote_first, rollback
+from upnext.jobs.self_recall import RecallWatch
 from upnext.jobs.sweep import sweep
 from upnext.jobs.train import train
 
@@ -28,6 +30,11 @@ CONTENT = f"content_{REVISION}"
 
 def ignore(_progress: Progress) -> None:
     pass
+
+
+async def recall(settings: Settings, engine: AsyncEngine) -> dict[Labels, float]:
+    await RecallWatch(settings, engine).look()
+    return series("upnext_ann_self_recall")
 
 
 @pytest.mark.usefixtures("history")
@@ -70,25 +77,23 @@ async def test_versions_are_made_go_live_come_back_and_are_swept(
     added = Video(id=VideoId("new"), title="New", description="A murder in the harbour.")
     await PostgresVideos(engine).upsert_many([changed, added])
     heard.clear()
-    live = await promote_first(settings, first)
-    assert live.status == "live"
+    assert await recall(settings, engine) == {}  # nothing is live
+    assert (await promote_first(settings, first)).status == "live"
+    assert await recall(settings, engine) == {(): 1.0}
     second = await train(settings, "content", None, None, heard.append)
     assert "2 texts were new" in [progress.message for progress in heard]
     assert index.count(CONTENT) == 31
     assert (await promote_first(settings, second)).status == "ready"
     assert (await promote(settings, second.id)).status == "live"
-    swept = await sweep(settings)
-    assert swept.versions == []  # the live one, and the one before it
+    assert (await sweep(settings)).versions == []  # the live one, and the one before it
     assert (await rollback(settings)).id == first.id
 
-    third = await train(settings, "content", None, None, ignore)
-    await promote(settings, third.id)
     swept = await sweep(settings)
     assert swept.versions == [second.version]
     assert swept.collections == [f"users_{second.version}", f"videos_{second.version}"]
     assert swept.artifacts == [f"models/{second.version}/", f"snapshots/{second.id}.parquet"]
     assert (await sweep(settings)).versions == []
-    assert len(index.collections()) == 5
+    assert len(index.collections()) == 3
     with pytest.raises(Conflict):
         await promote(settings, second.id)
 

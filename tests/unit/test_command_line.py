@@ -14,6 +14,7 @@ from core.errors import SetupError
 from core.settings import load
 from upnext.cli import COMMANDS, LazyGroup, main
 from upnext.cli.console import emit, progress
+from upnext.diagnosis import machine
 from upnext.home import Home
 from upnext.tokens import make_token
 
@@ -46,6 +47,17 @@ def test_our_error_is_its_sentence() -> None:
     assert result.stderr == "Error: Start the server.\n"
 
 
+def test_a_variable_that_is_no_setting_is_warned_of(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("UPNEXT_REDIS_ULR", "redis://host")
+    stray = "UPNEXT_REDIS_ULR is no setting and does nothing: did you mean UPNEXT_REDIS_URL?"
+    result = CliRunner().invoke(group_raising(SetupError("Start the server.")), ["fails"])
+    assert result.stderr == f"Warning: {stray}\nError: Start the server.\n"
+    finding = next(one for one in machine(home) if one.name == "settings")
+    assert (finding.fine, finding.detail) == (False, stray)
+
+
 def test_an_unexpected_error_keeps_its_traceback_in_the_home(home: Home) -> None:
     result = CliRunner().invoke(group_raising(KeyError("lost")), ["fails"])
     log = home.path / "logs" / "error.log"
@@ -53,6 +65,12 @@ def test_an_unexpected_error_keeps_its_traceback_in_the_home(home: Home) -> None
     assert result.stderr.count("\n") == 1
     assert str(log) in result.stderr
     assert "Traceback" in log.read_text()
+
+
+def test_what_is_kept_of_it_has_no_secret(home: Home) -> None:
+    error = KeyError("postgresql://me:hush-hush@db/upnext")
+    CliRunner().invoke(group_raising(error), ["fails"])
+    assert "hush-hush" not in (home.path / "logs" / "error.log").read_text()
 
 
 def test_a_full_disk_is_said(home: Home) -> None:

@@ -14,6 +14,7 @@ from api.admission import Overloaded
 from api.answers import Asked
 from api.schemas import UserList
 from core.errors import UserNotFound, VideoNotFound
+from core.metrics import FAILED_INFERENCES
 from core.types import RankingConfig, UserId, VideoId
 from tests.catalogues import video
 from tests.serving import NAMES, World
@@ -45,6 +46,20 @@ async def full(world: World) -> AsyncIterator[None]:
 async def ask(world: World, limit: int = 10, **options: Any) -> UserList:
     must_exist = options.pop("must_exist", False)
     return await world.recommender.recommend(Asked(ANN, limit, **options), must_exist=must_exist)
+
+
+@pytest.mark.parametrize(
+    ("away", "failed"), [((), 0), (("cache",), 0), (("search",), 1), (("cache", "history"), 1)]
+)
+async def test_a_list_without_what_the_model_needs_counts_once_as_failed(
+    world: World, away: tuple[str, ...], failed: int
+) -> None:
+    await world.watched("ann", *SPACE)
+    for store in away:
+        getattr(world, store).away = True
+    before = FAILED_INFERENCES._value.get()
+    await ask(world)
+    assert FAILED_INFERENCES._value.get() == before + failed
 
 
 async def test_a_rehearsal_asks_every_store_and_shows_nobody_anything(world: World) -> None:
