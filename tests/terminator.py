@@ -9,7 +9,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
-from storage.embedded.server import free_port
+from tests.ports import free_port
 
 _ASKS_FOR_TLS: Final = b"\x00\x00\x00\x08\x04\xd2\x16\x2f"
 _ASKS_FOR_KERBEROS: Final = b"\x00\x00\x00\x08\x04\xd2\x16\x30"

@@ -11,12 +11,12 @@ from core.clock import utc_now
 from core.hashing import event_key
 from core.settings import Settings, load
 from core.types import Interaction, UserId, VideoId
-from storage.embedded.server import free_port
 from storage.postgres import migrate
 from storage.postgres.engine import pool
 from storage.postgres.interactions import PostgresInteractions
 from tests.catalogues import fitted_of, video
 from tests.faults.steady import Question, question
+from tests.ports import free_port
 from tests.served import put_live, write_videos
 from tests.serving import GENRES, NAMES, vectors_by_genre
 from upnext.tokens import make_token
