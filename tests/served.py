@@ -15,15 +15,17 @@ from core.settings import Settings, load
 from core.types import Model, ModelStatus, Video
 from embeddings.version import Fitted, write_version
 from storage.artifacts import artifact_store
-from storage.embedded.server import free_port
 from storage.milvus_writer import MilvusWriter
 from storage.postgres.engine import pool
 from storage.postgres.models import PostgresModels
 from storage.postgres.videos import PostgresVideos
 from tests.catalogues import video
 from tests.polling import eventually
+from tests.ports import free_port
+from tests.processes import below
 from tests.programs import Program
 from upnext.certificate import own
+from upnext.leaving import listens
 from upnext.tokens import make_token
 from upnext.up import address_of
 
@@ -34,7 +36,11 @@ SERVE = "from core.settings import load; from upnext.serve import run; run(load(
 
 
 class Served(Program):
-    """`upnext serve` with these settings, from its start to its end."""
+    """`upnext serve` with these settings, from its start to its end.
+
+    The block begins when each of its workers answers: connections that are made before the last of
+    them listens would be the others' for good.
+    """
 
     code = SERVE
 
@@ -62,9 +68,11 @@ class Served(Program):
         assert self.process
         assert self.process.poll() is None, "it ended before it was ready"
         try:
-            return httpx.get(f"{self.address}/health/ready", verify=self._verify).status_code == 200
+            answer = httpx.get(f"{self.address}/health/ready", verify=self._verify, timeout=20)
         except httpx.TransportError:
             return False
+        listening = [one for one in below(self.process) if listens(one.pid, self.settings.port)]
+        return answer.status_code == httpx.codes.OK and len(listening) == self.settings.workers
 
 
 def of_popular_lists(database_url: str, redis_url: str, home: Path) -> Settings:

@@ -112,12 +112,13 @@ class DrainingServer(MPServer):
     def _until_it_listens(self, worker: Any) -> None:  # noqa: ANN401 - granian has no types of it
         end = time.monotonic() + START_SECONDS
         while worker.is_alive() and self._told is None and time.monotonic() < end:
-            if _listens(worker.inner.pid, self.bind_port):
+            if listens(worker.inner.pid, self.bind_port):
                 return
             self._at_once.wait(REPEAT_SECONDS)
 
 
-def _listens(pid: int, port: int) -> bool:
+def listens(pid: int, port: int) -> bool:
+    """Whether a process accepts connections at a port."""
     try:
         found = psutil.Process(pid).net_connections("tcp")
     except psutil.Error:

@@ -15,7 +15,7 @@ import psutil
 from tests.served import Served
 
 CONNECTIONS = 12
-PAUSE_SECONDS = 0.1
+PAUSE_SECONDS = 0.2
 
 
 @dataclass(frozen=True, slots=True)

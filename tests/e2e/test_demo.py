@@ -22,7 +22,7 @@ from tests.polling import eventually
 from upnext.client import calls, problems
 
 # The time of the first test includes the first start.
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
 
 
 @pytest.fixture(scope="module")
@@ -123,10 +123,13 @@ def test_an_app_and_its_operator_use_the_typed_client(demo: Service) -> None:
 
 
 def test_health_names_every_dependency(client: httpx.Client) -> None:
-    health = httpx.get(f"{client.base_url}/health").json()
-    assert health["status"] == "ok", health
-    assert set(health["dependencies"]) == {"postgres", "redis", "milvus", "bus", "artifacts"}
-    assert httpx.get(f"{client.base_url}/health/ready").status_code == 200
+    def health() -> dict[str, Any]:
+        found: dict[str, Any] = client.get("/health").json()
+        return found
+
+    eventually(lambda: health()["status"] == "ok", seconds=30)
+    assert set(health()["dependencies"]) == {"postgres", "redis", "milvus", "bus", "artifacts"}
+    assert client.get("/health/ready").status_code == 200
 
 
 def test_promote_and_roll_back_are_followed_without_a_failed_request(
@@ -159,7 +162,7 @@ def test_what_is_measured_is_true_and_documented(demo: Service, client: httpx.Cl
     content = (("model_type", "content"),)
 
     def page() -> dict[str, dict[Labels, float]]:
-        text = httpx.get(f"{demo.address}/metrics").text
+        text = httpx.get(f"{demo.address}/metrics", timeout=30).text
         assert undocumented(text) == []
         return by_name(text)
 

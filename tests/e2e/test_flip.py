@@ -21,7 +21,6 @@ from core.settings import Settings, load
 from core.types import Interaction, Model, ModelType, UserId, VideoId
 from embeddings.history_reader import HistoryReader, table_of
 from embeddings.version import Fitted
-from storage.embedded.server import free_port
 from storage.milvus_writer import MilvusWriter
 from storage.postgres.engine import pool
 from storage.postgres.interactions import PostgresInteractions
@@ -30,13 +29,14 @@ from tests.e2e.flip_load import Answer, FlipLoad, Question
 from tests.e2e.recomputing import Recomputing
 from tests.made_up import fitted, train
 from tests.polling import eventually
+from tests.ports import free_port
 from tests.served import Served, write_videos
 from upnext.jobs.fitting.recipe import Material
 from upnext.jobs.promote import promote
 from upnext.jobs.recipes import recipe_of
 from upnext.tokens import make_token
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(400)]
 
 GENRES = ("drama", "comedy", "space", "crime", "music", "sport", "nature")
 VIDEOS = [VideoId(f"video-{number:03}") for number in range(420)]
@@ -46,10 +46,11 @@ KINDS: dict[ModelType, dict[str, Any]] = {
     "als": {},
     "sequence": {"dimensions": 24, "epochs": 5, "learning_rate": 1e-2},
 }
-WITHIN_SECONDS = 5.0
+WITHIN_SECONDS = 20.0
 """What a promotion may take to its answer, and from there on a worker to follow: it learns of it in
 half a second, and other tests take of the machine."""
-LOADED_SECONDS = 1.5
+ENOUGH = 100
+"""So many answers of each phase hold most users' lists."""
 WORKERS = 4
 
 
@@ -191,7 +192,6 @@ async def test_promote_and_roll_back_under_load(
     kept = {answer.body["metadata"].get("cache_hit") for answer in load.answers if answer.body}
     assert {True, False} <= kept
     made = load.made()
-    assert len(made) > len(load.answers) / 2
     check_followed(made, flips, followed[1:])
     copies = Recomputing(settings[0], [first.version, second.version], tmp_path / "copies")
     await check_recomputed(made, copies)
@@ -200,15 +200,15 @@ async def test_promote_and_roll_back_under_load(
 
 
 async def followed_by_all(load: FlipLoad, version: str) -> float:
-    """Until each worker makes answers of it, and a while longer; when the last began to."""
+    """Until each worker makes answers of it, and all made enough; when the last began to."""
     since = time.monotonic()
 
     def all_do() -> bool:
         return len(load.workers(version, since)) == WORKERS
 
-    await asyncio.to_thread(eventually, all_do, seconds=30)
-    followed = time.monotonic()
-    await asyncio.sleep(LOADED_SECONDS)
+    await asyncio.to_thread(eventually, all_do, seconds=60)
+    followed, before = time.monotonic(), len(load.made())
+    await asyncio.to_thread(eventually, lambda: len(load.made()) >= before + ENOUGH, seconds=60)
     return followed
 
 

@@ -9,22 +9,17 @@ import pytest
 from tests.e2e.service import Service
 from tests.polling import eventually
 from tests.ports import taken_port
+from tests.processes import alive, below
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
+
+STOP_SECONDS = 20.0
+"""Twice what an orderly stop and then a forced one may take, for a machine that is busy."""
 
 
 def tree(service: Service) -> list[psutil.Process]:
     assert service.process
-    main = psutil.Process(service.process.pid)
-    return [main, *main.children(recursive=True)]
-
-
-def alive(processes: list[psutil.Process]) -> list[psutil.Process]:
-    return [
-        process
-        for process in processes
-        if process.is_running() and process.status() != psutil.STATUS_ZOMBIE
-    ]
+    return [psutil.Process(service.process.pid), *below(service.process)]
 
 
 def test_a_life_of_starts_stops_and_crashes(demo: Service) -> None:
@@ -35,20 +30,20 @@ def test_a_life_of_starts_stops_and_crashes(demo: Service) -> None:
     assert "Traceback" not in beside.stderr
 
     first = tree(demo)
-    assert demo.stop(signal.SIGINT) < 10
-    eventually(lambda: not alive(first))
+    assert demo.stop(signal.SIGINT) < STOP_SECONDS
+    eventually(lambda: not alive(first), seconds=60)
 
-    assert demo.start() < 30
+    demo.start()
     second = tree(demo)
     demo.stop(signal.SIGKILL)
-    eventually(lambda: not alive(second))
+    eventually(lambda: not alive(second), seconds=60)
 
-    assert demo.start() < 30
+    demo.start()
     with demo.client() as client:
         assert client.get("/health/ready").status_code == 200
     third = tree(demo)
-    assert demo.stop(signal.SIGTERM) < 10
-    eventually(lambda: not alive(third))
+    assert demo.stop(signal.SIGTERM) < STOP_SECONDS
+    eventually(lambda: not alive(third), seconds=60)
 
 
 def test_a_taken_port_is_one_sentence(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from tests.e2e.service import Service
 
 pytestmark = [
     pytest.mark.e2e,
-    pytest.mark.timeout(400),  # the first test includes the first start
+    pytest.mark.timeout(900),  # the first test includes the first start
     pytest.mark.skipif(not MOVIELENS.is_dir(), reason="needs ../shared/data/movielens-small"),
 ]
 USERS = 300

@@ -2,7 +2,7 @@
 
 import signal
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Protocol
 
@@ -11,6 +11,7 @@ import pytest
 
 from storage.embedded.server import EmbeddedServer
 from storage.embedded.stack import EmbeddedStack
+from tests.processes import below
 from tests.s3 import FaultyS3, point_at
 
 
@@ -38,9 +39,9 @@ class ServerProcess:
 
     def _signal(self, number: signal.Signals) -> None:
         assert self._server.process
-        main = psutil.Process(self._server.process.pid)
-        for process in [main, *main.children(recursive=True)]:
-            process.send_signal(number)
+        for process in [psutil.Process(self._server.process.pid), *below(self._server.process)]:
+            with suppress(psutil.NoSuchProcess):  # PostgreSQL's come and go
+                process.send_signal(number)
 
     def hang(self) -> None:
         self._signal(signal.SIGSTOP)

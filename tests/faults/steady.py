@@ -16,6 +16,8 @@ import msgspec
 from upnext.serve import clients
 
 CONNECTIONS = 64
+LONGEST_SECONDS = 30.0
+"""An answer that took longer counts as none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,8 +142,9 @@ class Steady:
         while (turn := await turns.get()) is not None:
             due, asked = turn
             try:
-                wire = wire or await asyncio.open_connection("127.0.0.1", self._port)
-                status, content = await _exchange(*wire, asked.request)
+                async with asyncio.timeout(LONGEST_SECONDS):
+                    wire = wire or await asyncio.open_connection("127.0.0.1", self._port)
+                    status, content = await _exchange(*wire, asked.request)
             except (OSError, asyncio.IncompleteReadError) as error:
                 status, content, wire = 0, repr(error).encode(), None
             self.answers.append(Answer(asked, due, time.monotonic(), status, content))

@@ -13,16 +13,16 @@ from core.settings import Settings
 from core.types import Model, Progress
 from embeddings.manifest import folder
 from storage.artifacts import artifact_store
-from storage.embedded.server import free_port
 from tests.polling import eventually
+from tests.ports import free_port
 from tests.s3 import FaultyS3, point_at
 from tests.served import PATIENT, Served
 from upnext.jobs.promote import promote
 from upnext.jobs.train import train
 
-pytestmark = [pytest.mark.training, pytest.mark.timeout(170)]
+pytestmark = [pytest.mark.training, pytest.mark.timeout(300)]
 
-START_SECONDS = 30.0  # of a process on a busy machine; it waits 10 for a version
+START_SECONDS = 60.0  # of a process on a busy machine; it waits 10 for a version
 RETURN_SECONDS = 30.0
 USER = "ann"
 
@@ -78,6 +78,13 @@ def asked(client: httpx.Client) -> Any:
     return answer.json()
 
 
+def opened(client: httpx.Client, model: Model) -> None:
+    """Wait for lists of this model: a process that took too long to open it starts without."""
+    eventually(
+        lambda: asked(client)["metadata"]["model_version"] == model.version, seconds=RETURN_SECONDS
+    )
+
+
 def kinds(body: Any) -> set[str]:
     return {one["content_id"].partition("-")[0] for one in body["recommendations"][:3]}
 
@@ -93,9 +100,9 @@ def test_a_service_starts_from_s3_or_waits_for_it_while_serving(
     with Served(with_disk(on_s3, tmp_path / "first")) as served, served.client() as client:
         watched = {"content_id": "toys-Hull"}
         client.post(f"/users/{USER}/watch-history", json=watched).raise_for_status()
+        opened(client, model)
         body = asked(client)
         assert body["metadata"]["degraded"] == []
-        assert body["metadata"]["model_version"] == model.version
         assert kinds(body) == {"toys"}
     local = {path.name for path in (tmp_path / "first" / "versions" / model.version).iterdir()}
     assert local == {key.rpartition("/")[2] for key in kept}
@@ -109,10 +116,7 @@ def test_a_service_starts_from_s3_or_waits_for_it_while_serving(
         assert "artifacts" in body["metadata"]["degraded"]
         assert body["metadata"]["model_version"] is None
         s3.mend()
-        eventually(
-            lambda: asked(client)["metadata"]["model_version"] == model.version,
-            seconds=RETURN_SECONDS,
-        )
+        opened(client, model)
         body = asked(client)
         assert body["metadata"]["degraded"] == []
         assert kinds(body) == {"toys"}
@@ -120,4 +124,4 @@ def test_a_service_starts_from_s3_or_waits_for_it_while_serving(
     # What is on the disk needs no store, not even one that hangs.
     s3.fail("slow", method="LIST")
     with Served(with_disk(on_s3, tmp_path / "second")) as served, served.client() as client:
-        assert asked(client)["metadata"]["model_version"] == model.version
+        opened(client, model)
