@@ -32,7 +32,7 @@ class Node(ChildProcess):
             "cluster-port": str(self.bus_port),
             "cluster-enabled": "yes",
             "cluster-require-full-coverage": "no",
-            "cluster-node-timeout": "1000",
+            "cluster-node-timeout": "5000",  # a node of a busy machine is not taken for dead
             "dir": str(self._folder),
             "save": "",
             "appendonly": "no",
@@ -87,7 +87,7 @@ class Cluster:
             for node in self.nodes:
                 node.ask("CLUSTER", "ADDSLOTSRANGE", *node.slots)
                 first.ask("CLUSTER", "MEET", "127.0.0.1", node.port, node.bus_port)
-            eventually(self.agrees, seconds=20)
+            eventually(self.agrees, seconds=60)
             self._stack = stack.pop_all()
         return self
 

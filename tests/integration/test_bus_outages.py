@@ -24,6 +24,8 @@ pytestmark = pytest.mark.integration
 WATCHED = "analytics.video-watched"
 QUICK = Timing(first=0.2)
 SETUP = "run `upnext bus setup`"
+SOON_SECONDS = 20.0
+"""Less than the drivers wait by themselves; our own times add up to 7 s, on an idle machine."""
 
 # Takes what there is and is killed with it in hand.
 KILLED_CONSUMER = """
@@ -77,7 +79,7 @@ async def refused(bus: Bus, source: Events, reason: str | None = None) -> None:
         with pytest.raises(Unavailable, match=reason) as caught:
             await call
         assert caught.value.dependency == "bus"
-        assert time.monotonic() - began < 8
+        assert time.monotonic() - began < SOON_SECONDS
 
     calls = (bus.publish(WATCHED, "2", b"{}"), source.fetch(1), source.waiting())
     await asyncio.gather(*(check(call) for call in calls))

@@ -33,6 +33,7 @@ pytestmark = [pytest.mark.integration, pytest.mark.timeout(120)]
 API = ("-c", "from tests.crashing import run; run()")
 HUSH = "hush-hush"
 OK, FAULTS = 200, 500
+ANSWER_SECONDS = 20
 
 
 @contextmanager
@@ -45,7 +46,7 @@ def running(settings: Settings, log: Path, *words: str) -> Iterator[subprocess.P
         try:
             yield process
             process.send_signal(signal.SIGTERM)
-            assert process.wait(10) == 0
+            assert process.wait(30) == 0
         finally:
             process.kill()
             process.wait()
@@ -64,7 +65,7 @@ def stray(monkeypatch: pytest.MonkeyPatch) -> str:
 
 def is_ready(address: str) -> bool:
     try:
-        return httpx.get(f"{address}/health/ready").status_code == 200
+        return httpx.get(f"{address}/health/ready", timeout=ANSWER_SECONDS).status_code == 200
     except httpx.TransportError:
         return False
 
@@ -75,9 +76,10 @@ def see_that_it_fetches_nothing(settings: Settings, folder: Path) -> None:
     canary.write_text(CANARY)
     token = make_token(settings, "ops", ("admin",), timedelta(hours=1))
     headers = {"Authorization": f"Bearer {token}"}
-    connection = HTTPConnection("127.0.0.1", settings.port, timeout=20)
+    connection = HTTPConnection("127.0.0.1", settings.port, timeout=ANSWER_SECONDS)
     with Listener() as listener:
-        document = httpx.get(f"http://127.0.0.1:{settings.port}/openapi.json").json()
+        address = f"http://127.0.0.1:{settings.port}/openapi.json"
+        document = httpx.get(address, timeout=ANSWER_SECONDS).json()
         statuses: Counter[int] = Counter()
         for probe in probes(document, baits(listener.port, canary)):
             status, answer = send(connection, probe, headers)
@@ -96,7 +98,8 @@ def test_all_that_the_api_says(tmp_path: Path, store_urls: dict[str, str], stray
     token = make_token(settings, "ann-of-the-log", ("user",), timedelta(hours=1))
     log, address = tmp_path / "api.log", f"http://127.0.0.1:{settings.port}"
     headers = {"Authorization": f"Bearer {token}"}
-    with running(settings, log, *API), httpx.Client(base_url=address, headers=headers) as client:
+    asking = httpx.Client(base_url=address, headers=headers, timeout=ANSWER_SECONDS)
+    with running(settings, log, *API), asking as client:
         eventually(lambda: is_ready(address), seconds=60)
         see_that_it_fetches_nothing(settings, tmp_path)
         paths = (
@@ -133,7 +136,8 @@ def test_all_that_the_worker_says(tmp_path: Path, store_urls: dict[str, str], st
     log = tmp_path / "worker.log"
     with running(settings, log, "-m", "upnext", "worker"):
         eventually(lambda: "The worker is running." in log.read_text(), seconds=60)
-        headers = httpx.get(f"http://127.0.0.1:{port}/metrics").headers
+        page = httpx.get(f"http://127.0.0.1:{port}/metrics", timeout=ANSWER_SECONDS)
+        headers = page.headers
         assert (headers["server"], headers["x-content-type-options"]) == ("upnext", "nosniff")
     messages = [line["message"] for line in said(log)]
     assert messages[-1] in {

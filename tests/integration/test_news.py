@@ -18,7 +18,7 @@ from storage.redis.users import RedisUserCache
 from tests.catalogues import video
 from tests.measured import undocumented
 from tests.polling import eventually
-from tests.served import Served, write_videos
+from tests.served import PATIENT, Served, write_videos
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(120)]
 
@@ -47,7 +47,7 @@ class Heard:
 
 
 async def until(check: Callable[[], object]) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while not check():  # noqa: ASYNC110 - nobody tells
             await asyncio.sleep(0.005)
 
@@ -140,7 +140,7 @@ def services(
                 "bus_url": nats_url,
                 "artifacts_url": tmp_path.as_uri(),
                 "jwt_secret": "a secret of this test only, long enough for an HMAC",
-                "redis_timeout_seconds": "2",
+                **PATIENT,
             }
         )
 

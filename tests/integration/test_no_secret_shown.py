@@ -68,16 +68,18 @@ def started(settings: Settings, log: Path, *words: str) -> subprocess.Popen[byte
 
 def test_processes_say_nothing(settings: Settings, tmp_path: Path) -> None:
     address = f"http://127.0.0.1:{settings.port}"
-    words = {"serve": [], "worker": [], "doctor": ["--json"]}
-    logs = {name: tmp_path / f"{name}.log" for name in words}
-    running = {name: started(settings, logs[name], name, *more) for name, more in words.items()}
+    logs = {name: tmp_path / f"{name}.log" for name in ("doctor", "serve", "worker")}
+    running: dict[str, subprocess.Popen[bytes]] = {}
     shown = ""
     try:
+        running["doctor"] = started(settings, logs["doctor"], "doctor", "--json")
+        # To its end: others that start meanwhile could keep it from hearing an answer in time.
         assert running["doctor"].wait(60) == 1
         findings = {each["name"]: each for each in json.loads(logs["doctor"].read_text())}
         assert findings["postgres"]["fine"]
         for name in ("redis", "bus"):
             assert "refused the login" in findings[name]["detail"]
+        running |= {name: started(settings, logs[name], name) for name in ("serve", "worker")}
         with httpx.Client(base_url=address, timeout=20) as client:
             eventually(lambda: _answers(client), seconds=60)
             token = make_token(settings, "ops", ("admin",), timedelta(hours=1))

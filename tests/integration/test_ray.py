@@ -62,7 +62,7 @@ async def test_a_model_is_the_same_by_ray_and_nothing_stays(
     assert one.items.vectors.tobytes() == other.items.vectors.tobytes()
     assert np.array_equal(one.watches, other.watches)
 
-    eventually(lambda: processes() <= before)  # PostgreSQL has some now and then
+    eventually(lambda: processes() <= before, seconds=60)  # PostgreSQL has some now and then
     assert litter() == kept
 
 

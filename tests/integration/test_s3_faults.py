@@ -1,8 +1,9 @@
 """A store that breaks off, garbles, hangs, fails and refuses: whole files or none."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 import boto3
 import numpy as np
@@ -39,19 +40,45 @@ def s3(server: FaultyS3) -> Iterator[FaultyS3]:
     server.mend()
 
 
+Opens = Callable[[float, float], ArtifactStore]
+
+
 @pytest.fixture
-def store(
-    s3: FaultyS3, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
-) -> ArtifactStore:
-    """The store over `s3`, which tries less, and waits less where it waits in vain."""
+def over(s3: FaultyS3, monkeypatch: pytest.MonkeyPatch) -> Opens:
+    """The store over `s3`, which tries less, and waits for answers so long: reading, writing."""
     url = point_at(s3, monkeypatch)
-    case = getattr(request.node, "callspec", None)
-    hangs = case is not None and case.params["fault"] == "slow"
-    reading, writing = (0.3, 1) if hangs else (10, 30)
-    hasty = Config(connect_timeout=1, read_timeout=reading, retries={"total_max_attempts": 2})
-    monkeypatch.setattr(artifacts_s3, "READING", hasty)
-    monkeypatch.setattr(artifacts_s3, "WRITING", hasty.merge(Config(read_timeout=writing)))
-    return artifact_store(url)
+
+    def opened(reading: float, writing: float) -> ArtifactStore:
+        config = Config(
+            connect_timeout=min(writing, 10),  # also what a piece of a body may take to go out
+            read_timeout=reading,
+            retries={"total_max_attempts": 2},
+        )
+        monkeypatch.setattr(artifacts_s3, "READING", config)
+        monkeypatch.setattr(artifacts_s3, "WRITING", config.merge(Config(read_timeout=writing)))
+        return artifact_store(url)
+
+    return opened
+
+
+@pytest.fixture
+def store(over: Opens) -> ArtifactStore:
+    """One that waits for as long as a busy machine takes."""
+    return over(10, 30)
+
+
+class Stores(NamedTuple):
+    """The same store, asked with more or less patience where it may be that no answer comes."""
+
+    patient: ArtifactStore
+    brisk: ArtifactStore  # where one of two answers comes
+    hasty: ArtifactStore  # where none does
+
+
+@pytest.fixture
+def stores(over: Opens, store: ArtifactStore, fault: Fault) -> Stores:
+    hangs = fault == "slow"
+    return Stores(store, over(2, 30) if hangs else store, over(0.6, 1) if hangs else store)
 
 
 @pytest.fixture
@@ -80,22 +107,22 @@ def right(version: Version) -> bool:
 
 @pytest.mark.parametrize("fault", ["partial", "slow", "error"])
 def test_what_fails_once_is_tried_again(
-    store: ArtifactStore, s3: FaultyS3, file: Path, tmp_path: Path, fault: Fault
+    stores: Stores, s3: FaultyS3, file: Path, tmp_path: Path, fault: Fault
 ) -> None:
-    store.put("key", file)
+    stores.patient.put("key", file)
     s3.fail(fault, times=1)
-    store.fetch("key", tmp_path / "got")
+    stores.brisk.fetch("key", tmp_path / "got")
     assert (tmp_path / "got").read_bytes() == file.read_bytes()
 
 
 @pytest.mark.parametrize("fault", ["partial", "corrupted", "slow", "error"])
 def test_a_file_that_cannot_be_had_whole_is_not_there(
-    store: ArtifactStore, s3: FaultyS3, file: Path, tmp_path: Path, fault: Fault
+    stores: Stores, s3: FaultyS3, file: Path, tmp_path: Path, fault: Fault
 ) -> None:
-    store.put("key", file)
+    stores.patient.put("key", file)
     s3.fail(fault)
     with pytest.raises(Unavailable, match="of key"):
-        store.fetch("key", tmp_path / "folder" / "got")
+        stores.hasty.fetch("key", tmp_path / "folder" / "got")
     assert list((tmp_path / "folder").iterdir()) == []
 
 
@@ -119,45 +146,45 @@ def test_a_store_that_refuses_is_unavailable(
 
 @pytest.mark.parametrize("fault", FAULTS)
 def test_a_version_is_opened_when_one_transfer_goes_wrong(
-    store: ArtifactStore, s3: FaultyS3, tmp_path: Path, fault: Fault
+    stores: Stores, s3: FaultyS3, tmp_path: Path, fault: Fault
 ) -> None:
-    write(store)
+    write(stores.patient)
     s3.fail(fault, times=1)
-    assert right(open_version(store, NAME, tmp_path))
+    assert right(open_version(stores.brisk, NAME, tmp_path))
 
 
 @pytest.mark.parametrize("fault", FAULTS)
 @pytest.mark.parametrize("file", ["manifest.json", "items.npy"])
 def test_a_version_that_cannot_be_had_whole_is_not_opened(
-    store: ArtifactStore, s3: FaultyS3, tmp_path: Path, fault: Fault, file: str
+    stores: Stores, s3: FaultyS3, tmp_path: Path, fault: Fault, file: str
 ) -> None:
-    write(store)
+    write(stores.patient)
     whole, part = tmp_path / "whole", tmp_path / "part"
-    assert right(open_version(store, NAME, whole))
+    assert right(open_version(stores.patient, NAME, whole))
     s3.fail(fault, name=file)
     with pytest.raises(Unavailable, match=f"models/{NAME}/{file}"):
-        open_version(store, NAME, part)
+        open_version(stores.hasty, NAME, part)
     for path in (part / NAME).iterdir():  # what there is of it is right
         assert path.read_bytes() == (whole / NAME / path.name).read_bytes()
     assert not (part / NAME / file).exists()
     s3.mend()
-    assert right(open_version(store, NAME, part))
+    assert right(open_version(stores.patient, NAME, part))
 
 
 @pytest.mark.parametrize("fault", FAULTS)
 def test_a_tail_is_renewed_whole_or_stays_as_it_was(
-    store: ArtifactStore, s3: FaultyS3, tmp_path: Path, fault: Fault
+    stores: Stores, s3: FaultyS3, tmp_path: Path, fault: Fault
 ) -> None:
-    write(store)
-    opened = open_version(store, NAME, tmp_path)
+    write(stores.patient)
+    opened = open_version(stores.patient, NAME, tmp_path)
     vectors = random_vectors(1, 8)
-    append(store, NAME, segment(ids("new"), vectors, vectors))
+    append(stores.patient, NAME, segment(ids("new"), vectors, vectors))
     s3.fail(fault)
     with pytest.raises(Unavailable):
-        renewed(store, opened, tmp_path)
+        renewed(stores.hasty, opened, tmp_path)
     assert list((tmp_path / NAME / "tail").iterdir()) == []
     s3.mend()
-    again = renewed(store, opened, tmp_path)
+    again = renewed(stores.patient, opened, tmp_path)
     assert again is not None
     assert again.items.take(ids("new"))[0].tolist() == vectors.tolist()
 
@@ -165,24 +192,24 @@ def test_a_tail_is_renewed_whole_or_stays_as_it_was(
 @pytest.mark.parametrize("size", [4_000, LARGE])
 @pytest.mark.parametrize("fault", ["slow", "error"])
 def test_a_file_is_put_whole_or_not_at_all(
-    store: ArtifactStore, s3: FaultyS3, tmp_path: Path, size: int, fault: Fault
+    stores: Stores, s3: FaultyS3, tmp_path: Path, size: int, fault: Fault
 ) -> None:
     old, new = tmp_path / "old", tmp_path / "new"
     old.write_bytes(b"old")
     new.write_bytes(np.random.default_rng(1).bytes(size))
-    store.put("key", old)
+    stores.patient.put("key", old)
     s3.fail(fault, method="PUT")
     for key in ("key", "other"):
         with pytest.raises(Unavailable, match=f"of {key}"):
-            store.put(key, new)
+            stores.hasty.put(key, new)
     s3.mend()
-    assert store.keys("") == ["key"]
-    store.fetch("key", tmp_path / "got")
+    assert stores.patient.keys("") == ["key"]
+    stores.patient.fetch("key", tmp_path / "got")
     assert (tmp_path / "got").read_bytes() == b"old"
     assert "Uploads" not in boto3.client("s3").list_multipart_uploads(Bucket=BUCKET)
     s3.fail("error", method="PUT", times=1)
-    store.put("key", new)
-    store.fetch("key", tmp_path / "got")
+    stores.patient.put("key", new)
+    stores.patient.fetch("key", tmp_path / "got")
     assert (tmp_path / "got").read_bytes() == new.read_bytes()
 
 
