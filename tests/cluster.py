@@ -9,9 +9,9 @@ import redis
 from redis.crc import REDIS_CLUSTER_HASH_SLOTS, key_slot
 
 from storage.embedded.process import ChildProcess
-from storage.embedded.server import free_port
 from storage.embedded.valkey import _program
 from tests.polling import eventually
+from tests.ports import free_port
 
 
 class Node(ChildProcess):

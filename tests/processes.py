@@ -5,9 +5,6 @@ from collections.abc import Iterable
 
 import psutil
 
-CHILD = "upnext.jobs.child"
-"""The module that a training's process runs."""
-
 
 def alive(processes: Iterable[psutil.Process]) -> list[psutil.Process]:
     """Those that have not ended; one whose parent only has to take notice has."""

@@ -25,7 +25,7 @@ from tests.scorer_contract import STRANGER, LearnsOrder, LearnsTaste
 from upnext.jobs.fitting.recipe import Material
 from upnext.jobs.recipes import recipe_of
 
-pytestmark = [pytest.mark.contract, pytest.mark.timeout(120)]
+pytestmark = pytest.mark.contract
 
 RECENT, SEED = 200, 1
 

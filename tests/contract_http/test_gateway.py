@@ -10,12 +10,12 @@ import pytest
 from hypothesis import strategies as st
 
 from core.settings import Settings, load
-from storage.embedded.server import free_port
 from tests.asking import SECRET
 from tests.catalogues import video
 from tests.conftest import fresh_database
 from tests.contract_http import pairs
 from tests.contract_http.operations import OPERATIONS, check
+from tests.ports import free_port
 from tests.served import Served, write_videos
 from upnext.tokens import make_token
 

@@ -8,7 +8,7 @@ from tests.faults.dependencies import dependencies
 from tests.faults.starting import StartedBlind, heals
 from tests.faults.world import Audience, settings_of
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(170)]
+pytestmark = pytest.mark.e2e
 
 
 def test_it_starts_without_any_and_heals(tmp_path: Path) -> None:

@@ -40,7 +40,7 @@ from upnext.backups.restore import check, restore
 from upnext.backups.save import backup
 from upnext.jobs.rebuild import rebuild
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(120)]
+pytestmark = pytest.mark.integration
 VIDEOS = [VideoId(f"back-{number:02}") for number in range(30)]
 USER, GONE = UserId("back-ann"), UserId("back-erased")
 NOW = utc_now()

@@ -30,7 +30,7 @@ from tests.stored import store_live, store_videos
 from upnext.cli import main
 from upnext.jobs.batch import PAGE, Summary, batch
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(120)]
+pytestmark = pytest.mark.integration
 
 NAMES = [f"v{number:03}" for number in range(200)]
 USERS = [f"u{number:04}" for number in range(PAGE + 44)]  # a page and some

@@ -19,7 +19,7 @@ from storage.postgres.engine import pool, reading
 from tests.eventful import Consuming, Sent, event, make_streams, nothing_waits, publish
 from upnext.cli import main
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(120)]
+pytestmark = pytest.mark.integration
 
 RATINGS = text("SELECT rating FROM interactions WHERE rating IS NOT NULL")
 

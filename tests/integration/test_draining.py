@@ -14,12 +14,12 @@ import httpx
 import pytest
 
 from core.settings import Settings
-from storage.embedded.server import free_port
 from tests.catalogues import video
 from tests.polling import eventually
+from tests.ports import free_port
 from tests.served import Served, of_popular_lists, write_videos
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(120)]
+pytestmark = pytest.mark.integration
 DRAIN_SECONDS = 5  # in which a busy machine, too, tells everybody
 LONG_SECONDS = 60
 GRACE_SECONDS = 15  # the drain, what requests under way may take then, and a busy machine

@@ -25,20 +25,20 @@ from embeddings.tail import segments
 from embeddings.text import CONTENT_DIM, REVISION, genres_of, text_hash, text_of
 from embeddings.version import open_version
 from storage.artifacts import artifact_store
-from storage.embedded.server import free_port
 from storage.milvus_writer import MilvusWriter
 from storage.postgres.changes import PostgresChanges
 from storage.postgres.engine import pool
 from storage.postgres.publishing import adding, publishing
 from tests.catalogues import fitted_of, ids, random_vectors, video
 from tests.polling import eventually
+from tests.ports import free_port
 from tests.served import PATIENT, Served, put_live, write_videos
 from upnext.cli import main
 from upnext.jobs import add, encode_new
 from upnext.jobs.encode_new import Updated, encode_new_videos
 from upnext.jobs.publisher import Lock
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(120)]
+pytestmark = pytest.mark.integration
 
 GENRES = ("drama", "comedy", "space")
 VIDEOS = [video(f"v{number:03}", GENRES[number % 3]) for number in range(60)]

@@ -22,11 +22,12 @@ from tests.catalogues import fitted_of, video
 from tests.integration.test_encode_new import VIDEOS, keep_encoded, vectors_of
 from tests.log_lines import checked
 from tests.polling import eventually
+from tests.processes import below, running
 from tests.served import Served, over_stores, put_live, write_videos
 from tests.working import Working
 from upnext.jobs.encoding import CHILD
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]
+pytestmark = pytest.mark.integration
 
 NEW = [video(f"new-{number}", "space", age_days=0) for number in range(3)]
 
@@ -81,8 +82,7 @@ def near(client: httpx.Client, name: str) -> bool:
 
 def children(worker: Working) -> list[psutil.Process]:
     assert worker.process
-    every = psutil.Process(worker.process.pid).children(recursive=True)
-    return [child for child in every if CHILD in child.cmdline()]
+    return running(CHILD, below(worker.process))
 
 
 def caught(worker: Working) -> psutil.Process:

@@ -34,7 +34,7 @@ from tests.stored import store_live, store_videos
 from tests.working import Working
 from upnext.jobs.keys import snapshot_key
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(180)]
+pytestmark = pytest.mark.integration
 
 NAMES = [f"v{number:03}" for number in range(60)]
 GONE, STAYS = f"gone-{uuid4().hex}", f"stays-{uuid4().hex}"

@@ -32,7 +32,7 @@ from tests.kafka import KafkaServer
 from tests.log_lines import Line, checked
 from tests.served import PATIENT
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(120)]
+pytestmark = pytest.mark.integration
 
 EVENTS, KILLS = 4_000, 3
 

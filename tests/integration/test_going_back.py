@@ -23,7 +23,7 @@ from tests.made_up import fitted, train
 from tests.served import write_videos
 from upnext.jobs.sweep import Swept, sweep
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(120)]
+pytestmark = pytest.mark.integration
 VIDEOS = [VideoId(f"v{number:02}") for number in range(40)]
 NOTHING = Swept([], [], [])
 AT_ONCE = 4.0  # half a second, and what a busy machine needs; who has to try again waits longer

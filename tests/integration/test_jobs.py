@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-import psutil
 import pytest
 
 from core.clock import utc_now
@@ -20,12 +19,13 @@ from storage.postgres.interactions import PostgresInteractions
 from storage.postgres.jobs import PostgresJobs
 from tests.histories import watch
 from tests.polling import eventually
+from tests.processes import below
 from tests.served import Served, over_stores
 from tests.stored import store_live, store_videos
 from tests.working import Working
 from upnext.jobs.old_jobs import forget_old_jobs
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(180)]
+pytestmark = pytest.mark.integration
 
 NAMES = [f"v{number:03}" for number in range(120)]
 USERS = [f"job-{number:03}" for number in range(40)]
@@ -86,7 +86,7 @@ def test_lists_are_made_also_when_the_worker_is_killed(
     with Working(settings, tmp_path / "worker.log") as worker:
         eventually(lambda: client.get(f"/jobs/{first}").json()["status"] == "running", seconds=20)
         assert worker.process
-        children = psutil.Process(worker.process.pid).children(recursive=True)
+        children = below(worker.process)
         worker.kill()
         eventually(lambda: not any(child.is_running() for child in children), seconds=20)
     assert client.get(f"/jobs/{first}").json()["status"] == "running"  # as far as anybody knows

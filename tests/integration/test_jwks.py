@@ -7,8 +7,8 @@ from contextlib import asynccontextmanager
 import pytest
 
 from core.errors import Unavailable
-from storage.embedded.server import free_port
 from storage.jwks import MAX_BYTES, JwksUrl
+from tests.ports import free_port
 
 pytestmark = pytest.mark.integration
 

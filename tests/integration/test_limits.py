@@ -21,7 +21,7 @@ from storage.redis.limits import RedisLedger
 from tests.served import Served, of_popular_lists, two_processes
 from upnext.tokens import make_token
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(120)]
+pytestmark = pytest.mark.integration
 WORKERS = 4
 ON_ITS_WAY = 0.2
 # So long an answer takes. Were it none, callers would use up a loan while the next is fetched, and

@@ -13,7 +13,7 @@ from tests.stored import store_live
 from upnext.jobs.batch import batch
 from upnext.jobs.sweep import Swept, sweep
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(120)]
+pytestmark = pytest.mark.integration
 
 
 @pytest.fixture

@@ -20,15 +20,15 @@ import pytest
 from core.errors import SetupError
 from core.redaction import secrets_of
 from core.settings import Settings, child_environment
-from storage.embedded.server import free_port
 from tests.log_lines import Line, checked
 from tests.polling import eventually
+from tests.ports import free_port
 from tests.probing import CANARY, Listener, baits, probes, send
 from tests.served import over_stores
 from upnext.serve import check_addresses
 from upnext.tokens import make_token
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(120)]
+pytestmark = pytest.mark.integration
 
 API = ("-c", "from tests.crashing import run; run()")
 HUSH = "hush-hush"

@@ -11,16 +11,16 @@ import pytest
 
 from core.settings import Settings, load
 from core.types import UserId
-from storage.embedded.server import free_port
 from storage.redis.client import GuardedRedis, connect
 from storage.redis.notices import COUNTER, RedisNotices
 from storage.redis.users import RedisUserCache
 from tests.catalogues import video
 from tests.measured import undocumented
 from tests.polling import eventually
+from tests.ports import free_port
 from tests.served import PATIENT, Served, write_videos
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(120)]
+pytestmark = pytest.mark.integration
 
 NAMES = [f"v{number:03}" for number in range(120)]
 PATIENT_SECONDS = 10.0

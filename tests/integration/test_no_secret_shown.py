@@ -27,7 +27,7 @@ from tests.polling import eventually
 from tests.served import over_stores
 from upnext.tokens import make_token
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(120)]
+pytestmark = pytest.mark.integration
 
 MARK = "hush"  # every secret has it
 SECRET = f"{MARK}-of-tokens-long-enough-for-an-HMAC"

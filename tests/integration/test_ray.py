@@ -29,7 +29,6 @@ from upnext.jobs.reading import Data, read
 
 pytestmark = [
     pytest.mark.integration,
-    pytest.mark.timeout(240),
     pytest.mark.skipif(find_spec("ray") is None, reason="upnext[ray] is not installed"),
 ]
 

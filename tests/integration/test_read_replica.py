@@ -36,7 +36,7 @@ from upnext.diagnosis import dependencies
 from upnext.jobs.messages import Request
 from upnext.jobs.reading import read
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(120)]
+pytestmark = pytest.mark.integration
 ANN, BOB = UserId("ann"), UserId("bob")
 
 

@@ -27,7 +27,7 @@ from tests.integration.test_news import following, until
 from tests.polling import eventually
 from tests.served import Served, of_popular_lists, write_videos
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(120)]
+pytestmark = pytest.mark.integration
 QUOTA = Quota("user", 500)
 SECONDS = 0.3
 BACK_SECONDS = 60

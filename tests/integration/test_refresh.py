@@ -41,7 +41,7 @@ from upnext.jobs.refresh import PAGE, ListsFailed, Refreshed, refresh, refresh_a
 from upnext.jobs.snapshots import snapshot_of
 from upnext.jobs.upkeep import refresh_lists
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(120)]
+pytestmark = pytest.mark.integration
 
 NAMES = [f"v{number:03}" for number in range(150)]
 NOW = START + timedelta(days=2)

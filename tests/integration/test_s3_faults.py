@@ -224,7 +224,6 @@ def test_a_part_that_breaks_off_is_fetched_again(
     assert (tmp_path / "got").read_bytes() == large.read_bytes()
 
 
-@pytest.mark.timeout(60)
 def test_a_store_that_hangs_is_given_up_before_a_start_is(
     s3: FaultyS3, file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

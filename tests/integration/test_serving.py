@@ -12,7 +12,7 @@ from tests.catalogues import video
 from tests.polling import eventually
 from tests.served import Served, over_stores, write_videos
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(120)]
+pytestmark = pytest.mark.integration
 NAMES = [f"v{number:03}" for number in range(120)]
 
 

@@ -20,7 +20,7 @@ from tests.served import Served, over_stores, put_live, write_videos
 from tests.serving import GENRES, NAMES, vectors_by_genre
 from tests.working import Working
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(120)]
+pytestmark = pytest.mark.integration
 USER = f"seen-{secrets.token_hex(4)}"
 
 

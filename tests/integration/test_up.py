@@ -8,17 +8,16 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-import psutil
 import pytest
 
-from storage.embedded.server import free_port
 from tests.polling import eventually
-from tests.ports import taken_port
+from tests.ports import free_port, taken_port
+from tests.processes import alive, below
 from upnext.home import Home
 
 pytestmark = pytest.mark.integration
 DEADLINE_SECONDS = 90.0
-STOP_SECONDS = 10.0
+STOP_SECONDS = 20.0
 
 
 @pytest.fixture
@@ -54,29 +53,19 @@ def serving(home: Home) -> bool:
     return stack is not None and stack.endpoints is not None
 
 
-def family(process: subprocess.Popen[str]) -> list[psutil.Process]:
-    return list(psutil.Process(process.pid).children(recursive=True))
-
-
-def running(processes: list[psutil.Process]) -> list[psutil.Process]:
-    return [
-        each for each in processes if each.is_running() and each.status() != psutil.STATUS_ZOMBIE
-    ]
-
-
 @pytest.mark.parametrize("wish", [signal.SIGINT, signal.SIGTERM])
 def test_stopped_in_the_middle_of_starting(home: Home, wish: signal.Signals) -> None:
     with start(home) as process:
         eventually(lambda: serving(home), seconds=DEADLINE_SECONDS)
-        children = family(process)
+        children = below(process)
         began = time.monotonic()
         process.send_signal(wish)
-        output = process.communicate(timeout=15)[0]
+        output = process.communicate(timeout=40)[0]
     assert time.monotonic() - began < STOP_SECONDS
     assert process.returncode == 130
     assert "Stopped before it was ready." in output
     assert len(children) >= 4
-    assert not running(children)
+    assert not alive(children)
     assert home.stack() is None
 
 
@@ -84,9 +73,9 @@ def test_stopped_in_the_middle_of_starting(home: Home, wish: signal.Signals) -> 
 def test_killed_in_the_middle_of_starting(home: Home) -> None:
     with start(home) as process:
         eventually(lambda: serving(home), seconds=DEADLINE_SECONDS)
-        children = family(process)
+        children = below(process)
         process.kill()
-        eventually(lambda: not running(children), seconds=DEADLINE_SECONDS)
+        eventually(lambda: not alive(children), seconds=DEADLINE_SECONDS)
     with start(home) as second:
         eventually(lambda: serving(home), seconds=DEADLINE_SECONDS)
         second.send_signal(signal.SIGINT)

@@ -16,13 +16,13 @@ from sqlalchemy import make_url
 from core.clock import utc_now
 from core.settings import child_environment, load
 from storage.bus import connect as connect_bus
-from storage.embedded.server import free_port
 from storage.embedded.stack import EmbeddedStack
 from storage.postgres.engine import connect
 from storage.postgres.jobs import PostgresJobs
 from storage.postgres.models import PostgresModels
 from tests.measured import samples, undocumented
 from tests.polling import eventually
+from tests.ports import free_port
 from upnext.exposing import FOLDER_VARIABLE
 from upnext.worker import Heart
 

@@ -23,7 +23,7 @@ from tests.eventful import Consuming, event, publish
 from tests.polling import eventually
 from tests.served import Served, of_popular_lists, two_processes
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(120)]
+pytestmark = pytest.mark.integration
 ALONE = {"Connection": "close"}
 # A second is promised; without news, lists would live for five, whatever else the machine does.
 WITHIN_SECONDS = 4.0

@@ -17,11 +17,11 @@ from storage.milvus_writer import MilvusWriter
 from storage.model_status import begun_before
 from storage.postgres.models import PostgresModels
 from tests.polling import eventually
-from tests.processes import CHILD, alive, running
+from tests.processes import alive, running
 from upnext.jobs.by_worker import train_by_worker
 from upnext.jobs.promote import promote
 from upnext.jobs.sweep import sweep
-from upnext.jobs.train import train, train_queued
+from upnext.jobs.train import CHILD, train, train_queued
 
 pytestmark = pytest.mark.training
 

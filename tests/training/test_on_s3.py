@@ -20,7 +20,7 @@ from tests.served import PATIENT, Served
 from upnext.jobs.promote import promote
 from upnext.jobs.train import train
 
-pytestmark = [pytest.mark.training, pytest.mark.timeout(300)]
+pytestmark = pytest.mark.training
 
 START_SECONDS = 60.0  # of a process on a busy machine; it waits 10 for a version
 RETURN_SECONDS = 30.0

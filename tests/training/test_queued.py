@@ -21,9 +21,10 @@ from storage.postgres.models import PostgresModels
 from tests.collector import Collector, Trace, collecting
 from tests.polling import eventually
 from tests.ports import free_port
-from tests.processes import CHILD, below, running
+from tests.processes import below, running
 from tests.served import Served
 from tests.working import Working
+from upnext.jobs.train import CHILD
 
 pytestmark = [pytest.mark.training, pytest.mark.timeout(400)]
 

@@ -18,7 +18,7 @@ from upnext.jobs.run import run
 from upnext.jobs.sweep import sweep
 from upnext.jobs.unfinished import kept_of
 
-pytestmark = [pytest.mark.training, pytest.mark.timeout(120)]
+pytestmark = pytest.mark.training
 
 
 class CutShort(Exception):
