@@ -7,15 +7,15 @@ from contextlib import contextmanager, suppress
 from itertools import cycle, islice
 from random import SystemRandom
 
-FIRST, SIZE, WORKERS = 12_000, 4_000, 5
-"""Each process of `-n` has ports of its own, below those that the kernel gives to connections."""
+FIRST, SIZE, WORKERS = 12_000, 1_250, 16
+"""Each process of `-n 16` has ports of its own, below those that Linux gives to connections."""
 
 
 def free_port() -> int:
-    """One that nobody listens on, and nobody else takes before it is listened on.
+    """One that nobody listens on, and no other test takes before it is listened on.
 
-    Some are taken seconds later, when what is to listen there has all that it needs; the kernel
-    may have given one of its own to somebody else by then.
+    Some are taken seconds later, when what is to listen there has all that it needs; one that the
+    kernel chose, it may have given to somebody else by then.
     """
     for port in islice(_ports, SIZE):
         with suppress(OSError), socket.socket() as listener:

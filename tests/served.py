@@ -38,8 +38,8 @@ SERVE = "from core.settings import load; from upnext.serve import run; run(load(
 class Served(Program):
     """`upnext serve` with these settings, from its start to its end.
 
-    The block begins when each of its workers answers: connections that are made before the last of
-    them listens would be the others' for good.
+    The block begins when one of its workers is ready and all listen: connections that are made
+    before the last of them does would be the others' for good.
     """
 
     code = SERVE

@@ -10,8 +10,8 @@ from random import Random
 from typing import Any
 
 import httpx
-import psutil
 
+from tests.processes import below
 from tests.served import Served
 
 CONNECTIONS = 12
@@ -113,7 +113,7 @@ def worker_of(service: Served, response: httpx.Response) -> int | None:
     """The process that has the other end of the response's connection."""
     port = response.extensions["network_stream"].get_extra_info("client_addr")[1]
     assert service.process
-    for worker in psutil.Process(service.process.pid).children(recursive=True):
+    for worker in below(service.process):
         for connection in worker.net_connections("tcp"):
             if connection.raddr and connection.raddr.port == port:
                 return int(worker.pid)

@@ -20,6 +20,8 @@ from tests.ports import free_port
 from tests.served import PATIENT
 from upnext.client import Client
 
+START_SECONDS = 600.0
+"""With two trainings, by processes that get what others leave."""
 UPNEXT = str(Path(sys.executable).with_name("upnext"))
 
 
@@ -36,15 +38,14 @@ class Service:
             "UPNEXT_WORKERS": "2",
             **{f"UPNEXT_{name.upper()}": value for name, value in PATIENT.items()},
             "UPNEXT_MILVUS_TIMEOUT_SECONDS": "10",
-            "UPNEXT_SCHEDULE_TRAINING": OFF,  # these may run at night
+            "UPNEXT_SCHEDULE_TRAINING": OFF,  # these tests may run at night
         }
         self.process: subprocess.Popen[str] | None = None
         self.output = ""
         self._printed = threading.Event()
 
-    def start(self, deadline: float = 600) -> float:
-        """Start and wait for the printed curl; returns the seconds it took."""
-        began = time.monotonic()
+    def start(self) -> None:
+        """Start and wait for the printed curl."""
         self._printed.clear()
         self.output = ""
         self.process = subprocess.Popen(  # noqa: S603 - our own command
@@ -57,11 +58,10 @@ class Service:
             start_new_session=True,
         )
         threading.Thread(target=self._read, args=(self.process,), daemon=True).start()
-        if not self._printed.wait(deadline):
-            raise AssertionError(f"no address after {deadline} s:\n{self.output}")
+        if not self._printed.wait(START_SECONDS):
+            raise AssertionError(f"no address after {START_SECONDS} s:\n{self.output}")
         if "curl" not in self.output:
             raise AssertionError(f"it ended before it was ready:\n{self.output}")
-        return time.monotonic() - began
 
     def _read(self, process: subprocess.Popen[str]) -> None:
         assert process.stdout
@@ -142,9 +142,9 @@ class Service:
 
 
 def _nothing_missing(client: httpx.Client) -> bool:
-    """Whether all have opened the model, by some answers of whichever process takes them.
+    """Whether each process has opened the model, as far as some answers tell.
 
-    One that takes long to open it, on a busy machine, starts without.
+    A process that takes long to open it, on a busy machine, starts without.
     """
     new = {"Connection": "close"}
     answers = [client.get("/recs/nobody", headers=new) for _ in range(8)]

@@ -29,7 +29,7 @@ def test_a_life_of_starts_stops_and_crashes(demo: Service) -> None:
     assert f":{demo.port}" in beside.stderr
     assert "Traceback" not in beside.stderr
 
-    first = tree(demo)
+    first, models = tree(demo), demo.json("models", "list")
     assert demo.stop(signal.SIGINT) < STOP_SECONDS
     eventually(lambda: not alive(first), seconds=60)
 
@@ -41,6 +41,7 @@ def test_a_life_of_starts_stops_and_crashes(demo: Service) -> None:
     demo.start()
     with demo.client() as client:
         assert client.get("/health/ready").status_code == 200
+    assert demo.json("models", "list") == models  # only the first start trains
     third = tree(demo)
     assert demo.stop(signal.SIGTERM) < STOP_SECONDS
     eventually(lambda: not alive(third), seconds=60)

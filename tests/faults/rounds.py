@@ -76,7 +76,7 @@ def _each(away: Mapping[str, Dependency], what: str) -> None:
 
 
 def _told(port: int, away: Collection[str]) -> None:
-    """Health names what is away, in time; the service is ready all the while."""
+    """Health names what is away, however it is; the service is ready all the while."""
 
     def unavailable() -> set[str]:
         answer = httpx.get(f"http://127.0.0.1:{port}/health", timeout=HEALTH_SECONDS)

@@ -27,7 +27,7 @@ pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
 HANG_SECONDS, DEAD_SECONDS = 1.5, 1.0
 # On a machine that runs other tests too; the soak asks for more.
 PER_SECOND = 100
-P99_SECONDS = 4.0
+P99_SECONDS = 2.4  # less than to wait in vain for each in turn
 MOST_FALSE = 0.05
 MOST_SHED = 0.5
 BROKEN = [(("dependency", name),) for name in ("postgres", "redis", "milvus")]

@@ -39,21 +39,21 @@ class Writer:
             assert not self._went_in(name)
             assert time.monotonic() - began < SOON_SECONDS
         else:
-            self._goes_in(name)
+            self._goes_in(name, seconds=SOON_SECONDS)
         self._watched.add(name)
 
     def look(self) -> None:
         """Now that all is well: refused watches are new, none was half written, lists know them."""
         for name in sorted(self._watched):
-            self._goes_in(name)
+            self._goes_in(name, seconds=RECOVERY_SECONDS)
         eventually(self._is_off_the_list)
 
     def _is_off_the_list(self) -> bool:
         body = self._client.get(f"/recs/{USER}?limit=100").json()
         return not self._watched & {entry["content_id"] for entry in body["recommendations"]}
 
-    def _goes_in(self, name: str) -> None:
-        eventually(lambda: self._went_in(name), seconds=RECOVERY_SECONDS)
+    def _goes_in(self, name: str, *, seconds: float) -> None:
+        eventually(lambda: self._went_in(name), seconds=seconds)
 
     def _went_in(self, name: str) -> bool:
         """Whether it is written now; if not, that was said in the right words."""

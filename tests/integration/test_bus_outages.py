@@ -25,7 +25,7 @@ WATCHED = "analytics.video-watched"
 QUICK = Timing(first=0.2)
 SETUP = "run `upnext bus setup`"
 SOON_SECONDS = 20.0
-"""Less than the drivers wait by themselves; our own times add up to 7 s, on an idle machine."""
+"""Our times add up to 7 s, on an idle machine; what has none would wait for the server."""
 
 # Takes what there is and is killed with it in hand.
 KILLED_CONSUMER = """

@@ -60,8 +60,7 @@ class Balancer:
     async def probe(self) -> None:
         """Know who is ready, as of a tenth of a second ago."""
         while not self.stopped.is_set():
-            found = [each for each in self.addresses if await _ready(each)]
-            self.ready = found or self.ready  # there is no better place to send anybody to
+            self.ready = [each for each in self.addresses if await _ready(each)]
             await asyncio.sleep(0.1)
 
     async def follows(self) -> None:

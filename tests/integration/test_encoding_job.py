@@ -22,7 +22,7 @@ from tests.catalogues import fitted_of, video
 from tests.integration.test_encode_new import VIDEOS, keep_encoded, vectors_of
 from tests.log_lines import checked
 from tests.polling import eventually
-from tests.processes import below, running
+from tests.processes import alive, below, running
 from tests.served import Served, over_stores, put_live, write_videos
 from tests.working import Working
 from upnext.jobs.encoding import CHILD
@@ -121,7 +121,7 @@ def test_new_videos_are_found_without_anybody_asking(
         second = put(client, 1)
         child = caught(worker)
         worker.kill()
-        eventually(lambda: not child.is_running(), seconds=10)
+        eventually(lambda: not alive([child]), seconds=10)
         assert not found(client, second)
 
     with Working(by_schedule(settings, OFF), tmp_path / "second.log") as worker:  # nobody asks
@@ -134,7 +134,7 @@ def test_new_videos_are_found_without_anybody_asking(
         asyncio.run(_asked_for(settings))
         child = caught(worker)
         asyncio.run(_cancelled(settings, encodings(settings)[0]))
-        eventually(lambda: not child.is_running(), seconds=20)  # it hears no SIGTERM
+        eventually(lambda: not alive([child]), seconds=20)  # it hears no SIGTERM
         assert encodings(settings)[0].status == "cancelled"
     for name in ("first.log", "second.log"):
         lines = checked((tmp_path / name).read_text().split("\n")[:-1])  # of children, too

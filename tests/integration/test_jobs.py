@@ -19,7 +19,7 @@ from storage.postgres.interactions import PostgresInteractions
 from storage.postgres.jobs import PostgresJobs
 from tests.histories import watch
 from tests.polling import eventually
-from tests.processes import below
+from tests.processes import alive, below
 from tests.served import Served, over_stores
 from tests.stored import store_live, store_videos
 from tests.working import Working
@@ -88,7 +88,7 @@ def test_lists_are_made_also_when_the_worker_is_killed(
         assert worker.process
         children = below(worker.process)
         worker.kill()
-        eventually(lambda: not any(child.is_running() for child in children), seconds=20)
+        eventually(lambda: not alive(children), seconds=20)
     assert client.get(f"/jobs/{first}").json()["status"] == "running"  # as far as anybody knows
 
     with Working(settings, tmp_path / "second.log") as worker:

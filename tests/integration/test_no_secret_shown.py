@@ -80,6 +80,7 @@ def test_processes_say_nothing(settings: Settings, tmp_path: Path) -> None:
         for name in ("redis", "bus"):
             assert "refused the login" in findings[name]["detail"]
         running |= {name: started(settings, logs[name], name) for name in ("serve", "worker")}
+        eventually(lambda: "Waiting for a dependency." in logs["worker"].read_text(), seconds=60)
         with httpx.Client(base_url=address, timeout=20) as client:
             eventually(lambda: _answers(client), seconds=60)
             token = make_token(settings, "ops", ("admin",), timedelta(hours=1))

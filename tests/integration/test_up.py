@@ -17,7 +17,7 @@ from upnext.home import Home
 
 pytestmark = pytest.mark.integration
 DEADLINE_SECONDS = 90.0
-STOP_SECONDS = 20.0
+STOP_SECONDS = 20.0  # twice what stopping may take, for a machine that is busy
 
 
 @pytest.fixture

@@ -21,12 +21,15 @@ from storage.postgres.models import PostgresModels
 from tests.collector import Collector, Trace, collecting
 from tests.polling import eventually
 from tests.ports import free_port
-from tests.processes import below, running
+from tests.processes import alive, below, running
 from tests.served import Served
 from tests.working import Working
 from upnext.jobs.train import CHILD
 
 pytestmark = [pytest.mark.training, pytest.mark.timeout(400)]
+
+ENDED_SECONDS = 15.0
+"""From a cancellation, five seconds of an idle machine."""
 
 
 @pytest.fixture
@@ -66,6 +69,18 @@ def trainers(worker: Working) -> list[psutil.Process]:
     return running(CHILD, below(worker.process))
 
 
+def caught(worker: Working) -> psutil.Process:
+    """A training that goes no further, and so does not end by itself."""
+    assert worker.process
+    own = psutil.Process(worker.process.pid).nice()
+    eventually(lambda: trainers(worker), seconds=60)
+    [child] = trainers(worker)
+    # Stopped before it asks to end with its parent, it would outlive it; this it does after.
+    eventually(lambda: child.nice() > own, seconds=60, every=0.01)
+    child.suspend()
+    return child
+
+
 def asked(client: httpx.Client, trace: Trace | None = None, **body: Any) -> str:
     headers = None if trace is None else trace.headers
     answer = client.post("/recs/train", json=body, headers=headers)
@@ -92,7 +107,7 @@ def test_models_are_trained_cancelled_and_survive_their_worker(
         [child] = trainers(worker)
         reached(client, waiting, "training", "evaluating", "publishing")
         worker.kill()
-        eventually(lambda: not child.is_running(), seconds=30)
+        eventually(lambda: not alive([child]), seconds=30)
 
     with Working(serving, tmp_path / "second.log") as worker:
         first = reached(client, waiting, "ready", "live", "failed")
@@ -112,11 +127,10 @@ def test_models_are_trained_cancelled_and_survive_their_worker(
         assert "has 72 watches of 12 users, it needs 100 of 10 users" in scarce["error"]
 
         second = asked(client, modelType="content")
-        eventually(lambda: trainers(worker), seconds=60)
-        [child] = trainers(worker)
+        child = caught(worker)
         cancelled = client.post(f"{second}/cancel")
         assert (cancelled.status_code, cancelled.json()["status"]) == (200, "cancelled")
-        eventually(lambda: not child.is_running(), seconds=30)
+        eventually(lambda: not alive([child]), seconds=ENDED_SECONDS)
         assert client.post(f"{second}/cancel").status_code == 409
         assert client.get(second).json()["status"] == "cancelled"
         assert client.get(waiting).json()["live"]
