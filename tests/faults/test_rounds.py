@@ -16,7 +16,7 @@ from tests.faults.rounds import (
     wait,
 )
 from tests.faults.steady import Steady
-from tests.faults.world import Audience, settings_of
+from tests.faults.world import PATIENT, Audience, settings_of
 from tests.faults.writing import Writer
 from tests.measured import by_name, undocumented
 from tests.polling import eventually
@@ -42,7 +42,7 @@ ROUNDS = (
 
 def test_lists_go_on_whatever_is_away(tmp_path: Path) -> None:
     with dependencies(tmp_path) as (each, urls):
-        settings = settings_of(tmp_path, urls)
+        settings = settings_of(tmp_path, urls, **PATIENT)
         audience = Audience(3000, settings)
         audience.prepare()
         with (
