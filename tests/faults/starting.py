@@ -42,6 +42,9 @@ def heals(served: Served, each: Mapping[str, Dependency], away: Collection[str])
                 wanted -= {"milvus"}  # without a version there is nothing to ask it for
             if "postgres" in away:
                 wanted -= {"artifacts"}  # nobody knows which version to fetch
+                wanted |= {"catalogue"}
+                if "redis" not in away:
+                    wanted -= {"postgres"}  # Redis has the user's history
             assert wanted <= set(body["metadata"]["degraded"]), body["metadata"]
         ready = client.get("/health/ready").status_code
         assert ready == (503 if "postgres" in away else 200)

@@ -10,7 +10,7 @@ import pytest
 from tests.faults.dependencies import dependencies
 from tests.faults.rounds import percentile, wait
 from tests.faults.steady import Question, Steady, question
-from tests.faults.world import PATIENT, Audience, settings_of
+from tests.faults.world import Audience, settings_of
 from tests.served import Served
 
 pytestmark = pytest.mark.soak
@@ -24,7 +24,7 @@ TIMES = 3
 
 def test_three_times_too_much_is_answered(tmp_path: Path) -> None:
     with dependencies(tmp_path) as (_, urls):
-        settings = settings_of(tmp_path, urls, **PATIENT)
+        settings = settings_of(tmp_path, urls)
         audience = Audience(60_000, settings)
         audience.prepare()
 
