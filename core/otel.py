@@ -32,7 +32,7 @@ from opentelemetry.util.types import Attributes
 
 from core.errors import SetupError
 from core.metrics import SPANS_LOST
-from core.tracing import Attribute, Entered, Kind, Trace
+from core.tracing import Attribute, Entered, Kind, Trace, Unrecorded
 
 _KINDS: Final[Mapping[Kind, SpanKind]] = {
     "internal": SpanKind.INTERNAL,
@@ -203,12 +203,11 @@ class _Live:
         self._span.set_status(_FAILED)
 
 
-class _Unseen:
+class _Unseen(Unrecorded):
     """A part of a trace that is not recorded: it is only passed on."""
 
     __slots__ = ("_above", "_token")
     _token: Token[Context]
-    recorded: Final = False
 
     def __init__(self, above: Context) -> None:
         self._above = above
@@ -219,15 +218,6 @@ class _Unseen:
 
     def __exit__(self, *_: object) -> None:
         context.detach(self._token)
-
-    def set(self, name: str, value: Attribute) -> None:
-        """See `core.tracing.Span`."""
-
-    def rename(self, name: str) -> None:
-        """See `core.tracing.Span`."""
-
-    def failed(self, error_type: str) -> None:
-        """See `core.tracing.Span`."""
 
 
 class _Drawn(RandomIdGenerator):

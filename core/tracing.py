@@ -100,9 +100,10 @@ class Tracer(Protocol):
         ...
 
 
-class _Nothing:
+class Unrecorded:
     """A span that is not recorded."""
 
+    __slots__ = ()
     recorded: Final = False
 
     def __enter__(self) -> Self:
@@ -121,7 +122,7 @@ class _Nothing:
         """Nobody reads it."""
 
 
-NOTHING: Final = _Nothing()
+NOTHING: Final = Unrecorded()
 _ASIDE: Final = nullcontext()
 _tracer: Tracer | None = None
 

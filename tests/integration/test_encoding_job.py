@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-import psutil
 import pytest
 
 from core.clock import utc_now
@@ -22,7 +21,7 @@ from tests.catalogues import fitted_of, video
 from tests.integration.test_encode_new import VIDEOS, keep_encoded, vectors_of
 from tests.log_lines import checked
 from tests.polling import eventually
-from tests.processes import alive, below, running
+from tests.processes import alive
 from tests.served import Served, over_stores, put_live, write_videos
 from tests.working import Working
 from upnext.jobs.encoding import CHILD
@@ -80,23 +79,6 @@ def near(client: httpx.Client, name: str) -> bool:
     return (name, "nearest") in [(one["content_id"], one["source"]) for one in recommended]
 
 
-def children(worker: Working) -> list[psutil.Process]:
-    assert worker.process
-    return running(CHILD, below(worker.process))
-
-
-def caught(worker: Working) -> psutil.Process:
-    """A child in the middle of its work, where it stays."""
-    assert worker.process
-    own = psutil.Process(worker.process.pid).nice()
-    eventually(lambda: children(worker), seconds=30, every=0.01)
-    [child] = children(worker)
-    # Stopped before it asks to end with its parent, it would outlive it; this it does after.
-    eventually(lambda: child.nice() > own, seconds=20, every=0.01)
-    child.suspend()
-    return child
-
-
 def encodings(settings: Settings) -> list[Job]:
     async def find() -> list[Job]:
         async with pool(settings) as engine:
@@ -119,7 +101,7 @@ def test_new_videos_are_found_without_anybody_asking(
         assert [job.counts for job in quick] == [{"encoded": 0}] * 2
 
         second = put(client, 1)
-        child = caught(worker)
+        child = worker.caught(CHILD, seconds=30)
         worker.kill()
         eventually(lambda: not alive([child]), seconds=10)
         assert not found(client, second)
@@ -132,7 +114,7 @@ def test_new_videos_are_found_without_anybody_asking(
 
         put(client, 2)
         asyncio.run(_asked_for(settings))
-        child = caught(worker)
+        child = worker.caught(CHILD, seconds=30)
         asyncio.run(_cancelled(settings, encodings(settings)[0]))
         eventually(lambda: not alive([child]), seconds=20)  # it hears no SIGTERM
         assert encodings(settings)[0].status == "cancelled"

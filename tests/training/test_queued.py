@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-import psutil
 import pytest
 
 from core.clock import utc_now
@@ -21,7 +20,7 @@ from storage.postgres.models import PostgresModels
 from tests.collector import Collector, Trace, collecting
 from tests.polling import eventually
 from tests.ports import free_port
-from tests.processes import alive, below, running
+from tests.processes import alive
 from tests.served import Served
 from tests.working import Working
 from upnext.jobs.train import CHILD
@@ -64,23 +63,6 @@ def client(
         yield client
 
 
-def trainers(worker: Working) -> list[psutil.Process]:
-    assert worker.process
-    return running(CHILD, below(worker.process))
-
-
-def caught(worker: Working) -> psutil.Process:
-    """A training that goes no further, and so does not end by itself."""
-    assert worker.process
-    own = psutil.Process(worker.process.pid).nice()
-    eventually(lambda: trainers(worker), seconds=60)
-    [child] = trainers(worker)
-    # Stopped before it asks to end with its parent, it would outlive it; this it does after.
-    eventually(lambda: child.nice() > own, seconds=60, every=0.01)
-    child.suspend()
-    return child
-
-
 def asked(client: httpx.Client, trace: Trace | None = None, **body: Any) -> str:
     headers = None if trace is None else trace.headers
     answer = client.post("/recs/train", json=body, headers=headers)
@@ -103,8 +85,8 @@ def test_models_are_trained_cancelled_and_survive_their_worker(
     assert client.post("/recs/train", json={"modelType": "content"}).status_code == 409
     assert asyncio.run(_stale_later(serving)) == []  # it waits for a worker, however long
     with Working(serving, tmp_path / "first.log") as worker:
-        eventually(lambda: trainers(worker), seconds=60)
-        [child] = trainers(worker)
+        eventually(lambda: worker.children(CHILD), seconds=60)
+        [child] = worker.children(CHILD)
         reached(client, waiting, "training", "evaluating", "publishing")
         worker.kill()
         eventually(lambda: not alive([child]), seconds=30)
@@ -127,7 +109,7 @@ def test_models_are_trained_cancelled_and_survive_their_worker(
         assert "has 72 watches of 12 users, it needs 100 of 10 users" in scarce["error"]
 
         second = asked(client, modelType="content")
-        child = caught(worker)
+        child = worker.caught(CHILD, seconds=60)
         cancelled = client.post(f"{second}/cancel")
         assert (cancelled.status_code, cancelled.json()["status"]) == (200, "cancelled")
         eventually(lambda: not alive([child]), seconds=ENDED_SECONDS)
