@@ -16,6 +16,7 @@ from nats.aio.client import Client
 from rich.console import Console
 from rich.table import Table
 
+from core.settings import load
 from storage import bus
 from storage.bus.contract import CONSUMER, EVENTS, EVENTS_STREAM
 from storage.embedded.stack import EmbeddedStack
@@ -77,8 +78,9 @@ async def with_ours(source: bus.Events, batch: int) -> list[str]:
 async def measure(url: str) -> Table:
     """All lines of the table."""
     table = Table("way", "batch", "headers", "microseconds a message", "messages a second")
-    await bus.setup(url)
-    client, source = await nats.connect(url), bus.events(url)
+    settings = load({"bus_url": url})
+    await bus.setup(settings)
+    client, source = await nats.connect(url), bus.events_of(settings)
     await fill(client, headers=False)
     table.add_row("the driver's fetch", f"{BATCHES[0]:,}", "no", *await with_the_driver(client))
     for headers in (False, True):

@@ -92,7 +92,7 @@ async def measure(
     heard = _Heard()
     async with AsyncExitStack() as open_:
         engine = await open_.enter_async_context(pool(settings))
-        source = bus.events(settings.bus_url or "")
+        source = bus.events_of(settings)
         open_.push_async_callback(source.close)
         redis = connect_redis(settings.redis_url or "", settings.redis_timeout_seconds)
         open_.push_async_callback(redis.aclose)

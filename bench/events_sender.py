@@ -29,7 +29,8 @@ async def publish(settings: Settings, payloads: Sequence[bytes]) -> None:
         SetupError: some did not arrive.
     """
     async with AsyncExitStack() as open_:
-        source, link = bus.events(settings.bus_url or ""), Link(settings.bus_url or "")
+        source = bus.events_of(settings)
+        link = Link(settings.bus_url or "", settings.bus_timeout_seconds)
         open_.push_async_callback(source.close)
         open_.push_async_callback(link.close)
         client = await open_.enter_async_context(link.connected())
@@ -50,7 +51,7 @@ async def sending(
     settings: Settings, traffic: Traffic, per_second: int
 ) -> AsyncIterator[Callable[[], int]]:
     """Send events of now at a steady rate until the block ends; a function says how many by now."""
-    link, sent = Link(settings.bus_url or ""), 0
+    link, sent = Link(settings.bus_url or "", settings.bus_timeout_seconds), 0
 
     async def send(client: Client) -> None:
         nonlocal sent

@@ -54,7 +54,7 @@ def filled_stores(history: History, home: Path | None) -> Iterator[Settings]:
                 }
             )
             _fill_once(settings, history, folder / "filled.json")
-            asyncio.run(bus.setup(settings.bus_url or ""))
+            asyncio.run(bus.setup(settings))
             yield settings
 
 

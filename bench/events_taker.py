@@ -123,7 +123,7 @@ def _take_part(settings: Settings, batch: int, payloads: Sequence[bytes]) -> _Pa
 
 async def _take(settings: Settings, batch: int, payloads: Sequence[bytes]) -> _Part:
     """All that comes without a pause; connections are open before the clock starts."""
-    source = Given(payloads) if payloads else bus.events(settings.bus_url or "")
+    source = Given(payloads) if payloads else bus.events_of(settings)
     redis = connect_redis(settings.redis_url or "", settings.redis_timeout_seconds)
     async with pool(settings) as engine, aclosing(redis):
         store = PostgresInteractions(engine)

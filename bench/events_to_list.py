@@ -85,7 +85,7 @@ async def measure(
     settings, count = service.settings, seconds * lists_per_second
     token = make_token(settings, "bench", ("service",), TOKEN_LIFE)
     traffic = Traffic(users=len(service.users), videos=20_000, digits=DIGITS)
-    link = Link(settings.bus_url or "")
+    link = Link(settings.bus_url or "", settings.bus_timeout_seconds)
     async with AsyncExitStack() as open_:
         open_.push_async_callback(link.close)
         client = await open_.enter_async_context(link.connected())

@@ -121,7 +121,7 @@ def _fill_once(settings: Settings, data: Data, made: Path) -> None:
         began = time.monotonic()
         print(f"Making {data.shape} ...", file=sys.stderr)
         migrate.upgrade(settings)
-        asyncio.run(bus.setup(settings.bus_url or ""))
+        asyncio.run(bus.setup(settings))
         asyncio.run(_fill(settings, data))
         made.write_bytes(msgspec.json.encode(data.shape))
         print(f"Made in {time.monotonic() - began:.0f} s", file=sys.stderr)

@@ -169,6 +169,9 @@ class Settings(BaseSettings):
     milvus_timeout_seconds: float = Field(
         2.0, gt=0, description="Longest wait for a search; Milvus gets half of it."
     )
+    bus_timeout_seconds: float = Field(
+        2.0, gt=0, description="Longest wait for one answer of the bus."
+    )
     index: Literal["milvus", "exact"] = Field(
         "milvus", description="What serving searches: Milvus, or the mapped item vectors."
     )

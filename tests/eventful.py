@@ -16,13 +16,14 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from core.clock import utc_now
 from core.errors import Unavailable
 from core.hashing import event_key
-from core.settings import Settings
+from core.settings import Settings, load
 from core.types import UserId
 from storage import bus
 from storage.postgres.engine import pool, reading
 from storage.postgres.users import PostgresUsers
 from storage.redis.client import connect as connect_redis
 from storage.redis.users import RedisUserCache
+from tests.patience import PATIENT_BUS, PATIENT_REDIS
 from tests.programs import Program
 
 SOURCE = "/test/player"
@@ -117,7 +118,7 @@ def traffic(count: int, users: Sequence[str], *, hot: float = 0, seed: int = 0) 
 
 async def publish(url: str, sent: Sequence[Sent]) -> None:
     """Bring messages to the bus, each as one that was not there before."""
-    there = bus.connect(url)
+    there = bus.bus_of(load({"bus_url": url}))
     try:
         for first in range(0, len(sent), AT_ONCE):
             part = sent[first : first + AT_ONCE]
@@ -139,7 +140,7 @@ async def _publish(there: bus.Bus, one: Sent) -> None:
 
 async def make_streams(url: str) -> None:
     """Streams and consumer, on a bus of the test's own."""
-    there = bus.connect(url, bus.Timing(again=AGAIN_SECONDS))
+    there = bus.connect(url, bus.Timing(answer=PATIENT_BUS, again=AGAIN_SECONDS))
     try:
         await there.setup()
     finally:
@@ -162,7 +163,7 @@ async def until(
 
 async def nothing_waits(url: str, *, seconds: float = 60) -> None:
     """Return when all events are acknowledged."""
-    source = bus.events(url)
+    source = bus.events_of(load({"bus_url": url}))
 
     async def done() -> bool:
         return await source.waiting() == 0
@@ -181,7 +182,7 @@ async def lists_kept(settings: Settings, users: Sequence[str]) -> AsyncIterator[
         The revisions of the lists, as they are made: a list says only which it was made of.
     """
     made: list[int] = []
-    redis = connect_redis(settings.redis_url or "", 2.0)
+    redis = connect_redis(settings.redis_url or "", PATIENT_REDIS)
     async with pool(settings) as engine, aclosing(redis):
         task = asyncio.create_task(_keep_lists(engine, RedisUserCache(redis), users, made))
         yield made
@@ -220,7 +221,7 @@ class Account(msgspec.Struct, frozen=True):
 
 async def account(settings: Settings, users: Sequence[str]) -> Account:
     """Look into the stores; stale is who has a list or a state of an older revision."""
-    redis = connect_redis(settings.redis_url or "", 2.0)
+    redis = connect_redis(settings.redis_url or "", PATIENT_REDIS)
     async with pool(settings) as engine, aclosing(redis), engine.connect() as connection:
         cache, stale = RedisUserCache(redis), list[str]()
         rows = await connection.execute(text("SELECT user_id, revision FROM users"))

@@ -31,16 +31,16 @@ def bus_of(settings: Settings) -> Bus:
     Raises:
         SetupError: there is no URL, it is not one of a bus, or a file cannot be used.
     """
-    return connect(given(settings, "bus_url"), how=access(settings, "bus"))
+    return connect(given(settings, "bus_url"), _timing(settings), access(settings, "bus"))
 
 
 def events_of(settings: Settings) -> Events:
     """As `events`, of the bus of these settings. Raises as `bus_of`."""
-    return events(given(settings, "bus_url"), how=access(settings, "bus"))
+    return events(given(settings, "bus_url"), _timing(settings), access(settings, "bus"))
 
 
-def connect(url: str, timing: Timing | None = None, how: Access = PLAIN) -> Bus:
-    """The bus of that URL; connects when first used. `timing` is for the consumer that it makes.
+def connect(url: str, timing: Timing, how: Access = PLAIN) -> Bus:
+    """The bus of that URL; connects when first used.
 
     Raises:
         SetupError: the URL is not one of a bus that we speak.
@@ -48,12 +48,12 @@ def connect(url: str, timing: Timing | None = None, how: Access = PLAIN) -> Bus:
     if url.startswith(_KAFKA):
         from storage.bus.kafka import KafkaBus  # noqa: PLC0415 - most have no Kafka
 
-        return KafkaBus(url, how)
+        return KafkaBus(url, timing, how)
     _check_nats(url)
-    return NatsBus(url, timing or Timing(), how)
+    return NatsBus(url, timing, how)
 
 
-def events(url: str, timing: Timing | None = None, how: Access = PLAIN) -> Events:
+def events(url: str, timing: Timing, how: Access = PLAIN) -> Events:
     """The consumer's side of that bus; connects when first used.
 
     Raises:
@@ -62,21 +62,25 @@ def events(url: str, timing: Timing | None = None, how: Access = PLAIN) -> Event
     if url.startswith(_KAFKA):
         from storage.bus.kafka_events import KafkaEvents  # noqa: PLC0415 - most have no Kafka
 
-        return KafkaEvents(url, timing or Timing(), how)
+        return KafkaEvents(url, timing, how)
     _check_nats(url)
-    return NatsEvents(url, timing or Timing(), how)
+    return NatsEvents(url, timing, how)
 
 
-async def setup(where: Settings | str) -> dict[str, list[str]]:
+async def setup(settings: Settings) -> dict[str, list[str]]:
     """Make on the bus what is missing there; what there is now, by its kind.
 
-    `where` is settings, or nothing but a URL. Raises as `bus_of` and `Bus.setup`.
+    Raises as `bus_of` and `Bus.setup`.
     """
-    bus = connect(where) if isinstance(where, str) else bus_of(where)
+    bus = bus_of(settings)
     try:
         return await bus.setup()
     finally:
         await bus.close()
+
+
+def _timing(settings: Settings) -> Timing:
+    return Timing(answer=settings.bus_timeout_seconds)
 
 
 def _check_nats(url: str) -> None:

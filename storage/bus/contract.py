@@ -25,21 +25,23 @@ KEPT_SECONDS: Final = 7 * 86_400.0
 REPEATS_SECONDS: Final = 120.0
 """How long NATS remembers message ids, so that a repeated one is dropped."""
 
-CALL_SECONDS: Final = 2.0
-"""How long one answer of the bus is waited for."""
+CLOSE_SECONDS: Final = 2.0
+"""How long a connection that is given up may take to end."""
 
 CONNECT_SECONDS: Final = 5.0
 """How long a connection to Kafka may take: several answers, of several brokers."""
 
 
 class Timing(msgspec.Struct, frozen=True, kw_only=True):
-    """How long the consumer's side waits, in seconds.
+    """How long answers of the bus, and messages, are waited for, in seconds.
 
-    `first`: for a first message, when there is none. `again`: until the messages of a consumer
+    `answer`: for one answer; less than `again`, or a bus that is slow gives to another what we work
+    on. `first`: for a first message, when there is none. `again`: until the messages of a consumer
     that died are delivered to another. `held`: for how long a live one keeps a batch that it works
     on; then it is taken for stuck.
     """
 
+    answer: float
     first: float = 1.0
     again: float = 5.0
     held: float = 60.0

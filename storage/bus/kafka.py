@@ -21,7 +21,7 @@ from core.access import PLAIN, Access
 from core.errors import Unavailable
 from core.events import SUBJECTS
 from storage.bus.calls import publishing
-from storage.bus.contract import CALL_SECONDS, CONNECT_SECONDS, EVENTS, KEPT_SECONDS, too_large
+from storage.bus.contract import CONNECT_SECONDS, EVENTS, KEPT_SECONDS, Timing, too_large
 from storage.bus.kafka_link import Registry, linked, options_of, started, stopped
 
 PARTITIONS: Final = 12
@@ -43,10 +43,11 @@ class KafkaBus:
     with all it has, so that nothing is sent behind the caller's back.
     """
 
-    def __init__(self, url: str, how: Access = PLAIN) -> None:
+    def __init__(self, url: str, timing: Timing, how: Access = PLAIN) -> None:
         options_of(url, how)  # refused now, not when first used
         self._options = partial(options_of, url, how)
-        self._registry = Registry(self._options)
+        self._seconds = timing.answer
+        self._registry = Registry(self._options, self._seconds)
         self._producer: AIOKafkaProducer | None = None
         self._topics: frozenset[str] = frozenset()
         self._connecting = asyncio.Lock()
@@ -66,7 +67,7 @@ class KafkaBus:
                 raise Unavailable("bus", f"the bus has no topic {subject}: run `upnext bus setup`")
             producer = await self._started()
             try:
-                async with asyncio.timeout(2 * CALL_SECONDS):
+                async with asyncio.timeout(2 * self._seconds):
                     await producer.send_and_wait(
                         subject,
                         payload,
@@ -123,7 +124,7 @@ class KafkaBus:
             **self._options(),
             acks="all",
             enable_idempotence=idempotent,
-            request_timeout_ms=int(CALL_SECONDS * 1000),
+            request_timeout_ms=int(self._seconds * 1000),
         )
         await started(producer, CONNECT_SECONDS)
         return producer
@@ -133,7 +134,7 @@ class KafkaBus:
         admin = await self._registry.admin()
         configs = {"retention.ms": str(int(KEPT_SECONDS * 1000))}
         topics = [NewTopic(name, PARTITIONS, copies, topic_configs=configs) for name in missing]
-        async with asyncio.timeout(2 * CALL_SECONDS):
+        async with asyncio.timeout(2 * self._seconds):
             answer: Any = await admin.create_topics(topics)
         for name, code, *message in answer.topic_errors:
             error = for_code(code)

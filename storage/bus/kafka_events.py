@@ -18,7 +18,7 @@ from core.clock import utc_now
 from core.errors import Unavailable
 from core.messages import Message
 from storage.bus.calls import carried, receiving, settling
-from storage.bus.contract import CALL_SECONDS, CONSUMER, EVENTS, Timing
+from storage.bus.contract import CONSUMER, EVENTS, Timing
 from storage.bus.kafka_lag import Lag
 from storage.bus.kafka_link import Registry, linked, options_of, started, stopped
 from storage.bus.kafka_work import InWork, Partition
@@ -43,11 +43,11 @@ class KafkaEvents(ConsumerRebalanceListener):  # type: ignore[misc]  # untyped i
         options_of(url, how)  # refused now, not when first used
         self._options = partial(options_of, url, how)
         self._timing = timing
-        self._registry = Registry(self._options)
+        self._registry = Registry(self._options, timing.answer)
         self._consumer: AIOKafkaConsumer | None = None
         self._work = InWork()
         self._fetching = asyncio.Lock()
-        self._lag = Lag(url, how)
+        self._lag = Lag(url, how, timing.answer)
 
     async def fetch(self, most: int) -> Sequence[Message]:
         """What waits, at most `most`; `Timing.first` is given for the first; empty when none."""
@@ -125,7 +125,7 @@ class KafkaEvents(ConsumerRebalanceListener):  # type: ignore[misc]  # untyped i
     async def _poll(self, consumer: AIOKafkaConsumer, room: int, *, wait: bool) -> list[Message]:
         seconds = max(0.0, min(self._timing.first, self._work.pause())) if wait else 0.0
         try:
-            async with asyncio.timeout(seconds + CALL_SECONDS):
+            async with asyncio.timeout(seconds + self._timing.answer):
                 found = await consumer.getmany(timeout_ms=int(seconds * 1000), max_records=room)
         except TimeoutError:  # the group is sharing out anew; whether anybody answers is seen next
             return []
@@ -147,7 +147,7 @@ class KafkaEvents(ConsumerRebalanceListener):  # type: ignore[misc]  # untyped i
 
     async def _commit(self, consumer: AIOKafkaConsumer, offsets: dict[Partition, int]) -> None:
         try:
-            async with asyncio.timeout(CALL_SECONDS):
+            async with asyncio.timeout(self._timing.answer):
                 await consumer.commit({TopicPartition(*each): to for each, to in offsets.items()})
         except (CommitFailedError, IllegalStateError):
             return  # the partition is another's by now, who gets these again: they are repeats

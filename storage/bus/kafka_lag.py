@@ -11,18 +11,19 @@ from functools import partial
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
-from core.access import PLAIN, Access
+from core.access import Access
 from core.errors import Unavailable
-from storage.bus.contract import CALL_SECONDS, CONNECT_SECONDS, CONSUMER
+from storage.bus.contract import CONNECT_SECONDS, CONSUMER
 from storage.bus.kafka_link import Registry, mapped, options_of, started, stopped
 
 
 class Lag:
-    """Asks where the group stands and is no member of it."""
+    """Asks where the group stands and is no member of it; an answer is waited for `seconds`."""
 
-    def __init__(self, url: str, how: Access = PLAIN) -> None:
+    def __init__(self, url: str, how: Access, seconds: float) -> None:
         self._options = partial(options_of, url, how)
-        self._registry = Registry(self._options)
+        self._registry = Registry(self._options, seconds)
+        self._seconds = seconds
         self._client: AIOKafkaConsumer | None = None
         self._asking = asyncio.Lock()
 
@@ -51,7 +52,7 @@ class Lag:
             )
             await started(client, CONNECT_SECONDS)
             self._client = client
-        async with asyncio.timeout(2 * CALL_SECONDS):
+        async with asyncio.timeout(2 * self._seconds):
             starts = await self._client.beginning_offsets(places)
             ends = await self._client.end_offsets(places)
             done = await self._committed(self._client, places)

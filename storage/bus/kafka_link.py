@@ -18,7 +18,7 @@ from aiokafka.errors import (
 from core.access import PLAIN, Access
 from core.errors import SetupError, Unavailable
 from core.tls import trouble
-from storage.bus.contract import CALL_SECONDS, CONNECT_SECONDS, EVENTS
+from storage.bus.contract import CLOSE_SECONDS, CONNECT_SECONDS, EVENTS
 from storage.handshake import found_wrong
 
 _FORM = (
@@ -136,7 +136,7 @@ async def started(client: Client, seconds: float) -> None:
 async def stopped(client: Client) -> None:
     """End a producer or consumer, though its broker may be gone."""
     try:
-        async with asyncio.timeout(CALL_SECONDS):
+        async with asyncio.timeout(CLOSE_SECONDS):
             await client.stop()
     except (TimeoutError, KafkaError):
         return  # it is given up either way, and what it had not sent was never acknowledged
@@ -145,11 +145,13 @@ async def stopped(client: Client) -> None:
 class Registry:
     """What the brokers know: topics, their partitions, how many brokers there are.
 
-    Always asked for everything: to ask for one topic by name would make it, on most brokers.
+    Always asked for everything: to ask for one topic by name would make it, on most brokers. An
+    answer is waited for `seconds`.
     """
 
-    def __init__(self, options: Callable[[], dict[str, Any]]) -> None:
+    def __init__(self, options: Callable[[], dict[str, Any]], seconds: float) -> None:
         self._options = options
+        self._seconds = seconds
         self._admin: AIOKafkaAdminClient | None = None
         self._starting = asyncio.Lock()
 
@@ -162,7 +164,7 @@ class Registry:
 
     async def _start(self) -> AIOKafkaAdminClient:
         options = self._options()
-        made = AIOKafkaAdminClient(**options, request_timeout_ms=int(CALL_SECONDS * 1000))
+        made = AIOKafkaAdminClient(**options, request_timeout_ms=int(self._seconds * 1000))
         try:
             async with asyncio.timeout(CONNECT_SECONDS):
                 await made.start()
@@ -179,7 +181,7 @@ class Registry:
     async def partitions(self) -> dict[str, list[int]]:
         """Each topic with the numbers of its partitions; a sign of life too."""
         admin = await self.admin()
-        async with asyncio.timeout(CALL_SECONDS):
+        async with asyncio.timeout(self._seconds):
             topics = await admin.describe_topics()
         return {
             topic["topic"]: [part["partition"] for part in topic["partitions"]] for topic in topics
@@ -200,7 +202,7 @@ class Registry:
     async def brokers(self) -> int:
         """How many there are."""
         admin = await self.admin()
-        async with asyncio.timeout(CALL_SECONDS):
+        async with asyncio.timeout(self._seconds):
             return len((await admin.describe_cluster())["brokers"])
 
     async def close(self) -> None:

@@ -17,7 +17,6 @@ from core.access import PLAIN, Access
 from core.errors import Unavailable
 from storage.bus.calls import publishing
 from storage.bus.contract import (
-    CALL_SECONDS,
     CONSUMER,
     EVENTS,
     EVENTS_STREAM,
@@ -39,7 +38,7 @@ class NatsBus:
 
     def __init__(self, url: str, timing: Timing, how: Access = PLAIN) -> None:
         self._timing = timing
-        self._link = Link(url, how)
+        self._link = Link(url, timing.answer, how)
 
     async def publish(
         self, subject: str, message_id: str, payload: bytes, key: str | None = None
@@ -52,7 +51,7 @@ class NatsBus:
     async def _publish(self, subject: str, message_id: str, payload: bytes) -> None:
         async with self._link.connected() as client:
             try:
-                await client.jetstream(timeout=CALL_SECONDS).publish(
+                await client.jetstream(timeout=self._timing.answer).publish(
                     subject, payload, headers={"Nats-Msg-Id": message_id}
                 )
             except nats.js.errors.NoStreamResponseError as error:
@@ -65,7 +64,7 @@ class NatsBus:
     async def setup(self) -> dict[str, list[str]]:
         """Create the streams ANALYTICS and RECS and the durable consumer where they are missing."""
         async with self._link.connected() as client:
-            manager = client.jsm(timeout=CALL_SECONDS)
+            manager = client.jsm(timeout=self._timing.answer)
             for name, subject in STREAMS.items():
                 try:
                     await manager.stream_info(name)
@@ -80,17 +79,18 @@ class NatsBus:
     async def forget(self, subject: str, matches: Callable[[bytes], bool]) -> int:
         """Read all of the subject and delete, overwriting them, the messages that match."""
         async with self._link.connected() as client:
-            return await forget(client.jetstream(timeout=CALL_SECONDS), subject, matches)
+            stream = client.jetstream(timeout=self._timing.answer)
+            return await forget(stream, subject, matches, self._timing.answer)
 
     async def ping(self) -> None:
         """A round trip to the server."""
         async with self._link.connected() as client:
-            await client.flush(timeout=CALL_SECONDS)  # type: ignore[arg-type]
+            await client.flush(timeout=self._timing.answer)  # type: ignore[arg-type]
 
     async def version(self) -> str:
         """The server's, when JetStream answers."""
         async with self._link.connected() as client:
-            await client.jetstream(timeout=CALL_SECONDS).account_info()
+            await client.jetstream(timeout=self._timing.answer).account_info()
             found = client.connected_server_version
             return f"NATS {found.major}.{found.minor}.{found.patch} with JetStream"
 

@@ -17,7 +17,7 @@ from core.access import PLAIN, Access
 from core.errors import Unavailable
 from core.messages import Message
 from storage.bus.calls import receiving, settling
-from storage.bus.contract import CALL_SECONDS, Timing
+from storage.bus.contract import Timing
 from storage.bus.nats_inbox import Inbox, consumer_of
 from storage.bus.nats_link import Link
 
@@ -31,8 +31,9 @@ class NatsEvents:
 
     def __init__(self, url: str, timing: Timing, how: Access = PLAIN) -> None:
         self._timing = timing
-        self._link = Link(url, how, self._lost)
-        self._watching = Link(url, how)  # a measure that fails must not cost us what has arrived
+        self._link = Link(url, timing.answer, how, lost=self._lost)
+        # A measure that fails must not cost us what has arrived.
+        self._watching = Link(url, timing.answer, how)
         self._inbox: Inbox | None = None
         self._again = timing.again
         self._fetching = asyncio.Lock()
@@ -70,7 +71,7 @@ class NatsEvents:
     async def waiting(self) -> int:
         """Messages that nobody has been given yet, and those that are in work."""
         async with self._watching.connected() as client:
-            info = await consumer_of(client)
+            info = await consumer_of(client, self._timing.answer)
             return (info.num_pending or 0) + (info.num_ack_pending or 0)
 
     async def close(self) -> None:
@@ -92,9 +93,9 @@ class NatsEvents:
     async def _inbox_of(self, client: Client) -> Inbox:
         """The inbox of this connection: with a lost one, its inbox and what lay there are gone."""
         if self._inbox is None or self._inbox.client is not client:
-            consumer = await consumer_of(client)
+            consumer = await consumer_of(client, self._timing.answer)
             self._again = consumer.config.ack_wait or self._timing.again
-            self._inbox = Inbox(client)
+            self._inbox = Inbox(client, self._timing.answer)
             await self._inbox.open()
         return self._inbox
 
@@ -121,7 +122,7 @@ class NatsEvents:
         async with self._link.connected() as client:
             for handle in handles:
                 await client.publish(handle, word)
-            await client.flush(timeout=CALL_SECONDS)  # type: ignore[arg-type]
+            await client.flush(timeout=self._timing.answer)  # type: ignore[arg-type]
 
     async def _keep(self) -> None:
         """Say of all that is held that it is in work, before the bus takes us for dead."""

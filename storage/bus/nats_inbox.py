@@ -14,7 +14,7 @@ from nats.js.api import ConsumerInfo
 from core.errors import Unavailable
 from core.messages import Message
 from storage.bus.calls import carried
-from storage.bus.contract import CALL_SECONDS, CONSUMER, EVENTS_STREAM
+from storage.bus.contract import CONSUMER, EVENTS_STREAM
 
 MOST_BYTES: Final = 64 * 2**20
 """Of one answer, so that a batch of large messages does not fill the memory; the largest message
@@ -26,10 +26,10 @@ _NOTHING: Final = ("404", "408")
 _LONG_REPLY: Final = 11  # with a domain and an account's hash before the stream's name
 
 
-async def consumer_of(client: Client) -> ConsumerInfo:
+async def consumer_of(client: Client, seconds: float) -> ConsumerInfo:
     """The durable consumer as it is now. Raises `Unavailable` when it was never made."""
     try:
-        manager = client.jsm(timeout=CALL_SECONDS)
+        manager = client.jsm(timeout=seconds)
         info: ConsumerInfo = await manager.consumer_info(EVENTS_STREAM, CONSUMER)
     except nats.js.errors.NotFoundError as error:
         raise _missing() from error
@@ -37,10 +37,11 @@ async def consumer_of(client: Client) -> ConsumerInfo:
 
 
 class Inbox:
-    """Asks for deliveries and collects them in `arrived`."""
+    """Asks for deliveries and collects them in `arrived`; an answer is waited for `seconds`."""
 
-    def __init__(self, client: Client) -> None:
+    def __init__(self, client: Client, seconds: float) -> None:
         self.client = client
+        self._seconds = seconds
         self.arrived: list[Message] = []
         self._address = client.new_inbox()
         self._request = 0
@@ -87,7 +88,7 @@ class Inbox:
         while not self._settled.is_set():
             before = len(self.arrived)
             try:
-                async with asyncio.timeout(seconds + CALL_SECONDS):
+                async with asyncio.timeout(seconds + self._seconds):
                     await self._settled.wait()
             except TimeoutError:
                 if len(self.arrived) == before:

@@ -13,7 +13,7 @@ from nats.aio.client import Client
 from core.access import PLAIN, Access
 from core.errors import Unavailable
 from core.tls import trouble
-from storage.bus.contract import CALL_SECONDS
+from storage.bus.contract import CLOSE_SECONDS
 
 
 def _nothing() -> None:
@@ -39,13 +39,21 @@ class Link:
     """A connection that is never silently replaced.
 
     A lost one is given up and the next call makes another: nothing is buffered meanwhile, so the
-    answer to a call is always about the bus and never about our memory. `lost` is called when it
-    ends, whoever ended it.
+    answer to a call is always about the bus and never about our memory. A new one is waited for
+    `seconds`. `lost` is called when it ends, whoever ended it.
     """
 
-    def __init__(self, url: str, how: Access = PLAIN, lost: Callable[[], None] = _nothing) -> None:
+    def __init__(
+        self,
+        url: str,
+        seconds: float,
+        how: Access = PLAIN,
+        *,
+        lost: Callable[[], None] = _nothing,
+    ) -> None:
         self._url, self._user = _without_user(url, how)
         self._how = how
+        self._seconds = seconds
         self._lost = lost
         self._client: Client | None = None
         self._connecting = asyncio.Lock()
@@ -70,7 +78,7 @@ class Link:
             # One whose handshake failed would be waited for without end: it is closed already. And
             # what was not sent yet may be all that fails.
             with suppress(OSError):
-                async with asyncio.timeout(CALL_SECONDS):
+                async with asyncio.timeout(CLOSE_SECONDS):
                     await client.close()
 
     async def _connect(self) -> Client:
@@ -78,11 +86,12 @@ class Link:
             if self._client is None or not self._client.is_connected:
                 await self.close()
                 self._client = _Client()
-                async with asyncio.timeout(CALL_SECONDS):
+                async with asyncio.timeout(self._seconds):
                     await self._client.connect(
                         self._url,
                         **self._options(),
                         name="upnext",
+                        connect_timeout=self._seconds,  # type: ignore[arg-type]
                         allow_reconnect=False,
                         # These two also rule the first connection, which would take two minutes.
                         max_reconnect_attempts=1,

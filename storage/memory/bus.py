@@ -13,7 +13,7 @@ from core.errors import Unavailable
 from core.messages import Message
 from storage.bus.contract import EVENTS, STREAMS, Timing, too_large
 
-NO_WAITING = Timing(first=0)
+NO_WAITING = Timing(answer=0, first=0)
 LARGEST = 2**20
 """Bytes of a message, as a NATS server has it by default."""
 

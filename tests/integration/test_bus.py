@@ -13,18 +13,28 @@ from nats.js import JetStreamManager
 
 from core.errors import SetupError, Unavailable
 from core.events import SUBJECTS
-from storage.bus import connect, events, setup
+from core.settings import load
+from storage.bus import Bus, Events, bus_of, events_of, setup
 from storage.bus.contract import EVENTS
 from storage.bus.nats_inbox import Inbox
 from storage.bus.nats_link import Link
 from storage.embedded.stack import EmbeddedStack
+from tests.patience import PATIENT_BUS
 from upnext.cli import main
 
 pytestmark = pytest.mark.integration
 
 
+def bus_at(url: str) -> Bus:
+    return bus_of(load({"bus_url": url}))
+
+
+def events_at(url: str) -> Events:
+    return events_of(load({"bus_url": url}))
+
+
 async def test_a_wrong_password_is_unavailable(nats_url: str) -> None:
-    bus = connect(nats_url.replace("upnext:", "somebody:"))
+    bus = bus_at(nats_url.replace("upnext:", "somebody:"))
     with pytest.raises(Unavailable):
         await bus.ping()
     await bus.close()
@@ -37,7 +47,7 @@ async def test_a_lost_connection_that_cannot_be_ended_is_unavailable(
         await end()
         raise ConnectionResetError
 
-    link = Link(nats_url)
+    link = Link(nats_url, PATIENT_BUS)
     async with link.connected() as client:
         end = client.close
     monkeypatch.setattr(client, "close", fails)
@@ -55,8 +65,8 @@ async def test_a_lag_that_nats_does_not_tell_costs_no_connection(
     async def fails(*_: object) -> None:
         raise nats.errors.TimeoutError
 
-    await setup(nats_url)
-    source = events(nats_url)
+    await setup(load({"bus_url": nats_url}))
+    source = events_at(nats_url)
     await source.put_back(await source.fetch(1), 0)
     fetching = asyncio.create_task(source.fetch(1))
     with monkeypatch.context() as patch:
@@ -71,8 +81,8 @@ async def test_a_lag_that_nats_does_not_tell_costs_no_connection(
 async def test_what_arrived_for_a_fetch_that_was_cancelled_is_handed_on_at_once(
     nats_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    await setup(nats_url)
-    bus, source, other = connect(nats_url), events(nats_url), events(nats_url)
+    await setup(load({"bus_url": nats_url}))
+    bus, source, other = bus_at(nats_url), events_at(nats_url), events_at(nats_url)
     await bus.publish("analytics.video-watched", uuid4().hex, b"handed on")
     arrived, ask = asyncio.Event(), Inbox.ask
 
@@ -100,7 +110,7 @@ async def test_setup_says_what_the_bus_refuses(tmp_path: Path) -> None:
         client = await nats.connect(url)
         await client.jetstream().add_stream(name="OURS", subjects=["analytics.video-watched"])
         await client.close()
-        bus = connect(url)
+        bus = bus_at(url)
         with pytest.raises(Unavailable, match="refuses: subjects overlap"):
             await bus.setup()
         await bus.close()
@@ -109,7 +119,7 @@ async def test_setup_says_what_the_bus_refuses(tmp_path: Path) -> None:
 async def test_a_message_whose_headers_are_none_holds_nothing_up(tmp_path: Path) -> None:
     with EmbeddedStack(tmp_path, ["bus"]) as stack:
         url = stack.servers["bus"].url
-        await setup(url)
+        await setup(load({"bus_url": url}))
         client = await nats.connect(url)
         for headers in (b"", b"\r\n\r\n", b"NATS/1.0 200 \xff\xff\r\n\r\n"):
             sizes = len(headers), len(headers) + len(b"odd")
@@ -118,7 +128,7 @@ async def test_a_message_whose_headers_are_none_holds_nothing_up(tmp_path: Path)
         await client.flush()
         await client.jetstream().publish("analytics.video-watched", b"even")
         await client.close()
-        source = events(url)
+        source = events_at(url)
         messages = await source.fetch(10)
         assert [message.payload for message in messages] == [b"odd", b"odd", b"odd", b"even"]
         await source.acknowledge(messages)
@@ -126,12 +136,12 @@ async def test_a_message_whose_headers_are_none_holds_nothing_up(tmp_path: Path)
 
 
 async def test_events_are_read_however_their_sender_compressed_them(kafka_url: str) -> None:
-    await setup(kafka_url)
+    await setup(load({"bus_url": kafka_url}))
     codecs, servers = ("gzip", "snappy", "lz4", "zstd"), kafka_url.removeprefix("kafka://")
     for codec in codecs:
         async with AIOKafkaProducer(bootstrap_servers=servers, compression_type=codec) as producer:
             await producer.send_and_wait("analytics.video-watched", codec.encode() * 100)
-    source, missing = events(kafka_url), {codec.encode() * 100 for codec in codecs}
+    source, missing = events_at(kafka_url), {codec.encode() * 100 for codec in codecs}
     async with asyncio.timeout(30):
         while missing:
             messages = await source.fetch(10)
@@ -144,7 +154,7 @@ async def test_events_are_read_however_their_sender_compressed_them(kafka_url: s
     "url", ["http://host:9092", "host:4222", "", "nats://", "nats://host:port", "tls://ann:secret@"]
 )
 def test_a_url_of_another_kind_is_refused(url: str) -> None:
-    for make in (connect, events):
+    for make in (bus_at, events_at):
         with pytest.raises(SetupError, match="UPNEXT_BUS_URL") as caught:
             make(url)
         assert "secret" not in str(caught.value)

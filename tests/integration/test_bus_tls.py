@@ -9,13 +9,16 @@ import pytest
 
 from core.access import Access, Files
 from core.errors import Unavailable
-from storage.bus import connect, events
+from storage.bus import Timing, connect, events
 from storage.embedded.nats import NatsServer
 from tests.certificates import Authority
 from tests.kafka import KafkaServer
+from tests.patience import PATIENT_BUS
 from tests.terminator import Terminator
 
 pytestmark = pytest.mark.integration
+
+PATIENT = Timing(answer=PATIENT_BUS)
 
 WATCHED = "analytics.video-watched"
 Served = Callable[[Path, Authority], AbstractAsyncContextManager[str]]
@@ -69,7 +72,7 @@ async def test_it_is_encrypted_and_certificates_are_checked_on_both_sides(
         await _is_refused(url, Files(), "not trusted")
         await _is_refused(url, Files(authority.ca), "")
         trusted = Access(tls=authority.files(client=True))
-        bus, source = connect(url, how=trusted), events(url, how=trusted)
+        bus, source = connect(url, PATIENT, trusted), events(url, PATIENT, trusted)
         await bus.setup()
         await bus.publish(WATCHED, "1", b"secret")
         async with asyncio.timeout(30):
@@ -82,7 +85,7 @@ async def test_it_is_encrypted_and_certificates_are_checked_on_both_sides(
 
 
 async def _is_refused(url: str, files: Files, said: str) -> None:
-    stranger = connect(url, how=Access(tls=files))
+    stranger = connect(url, PATIENT, Access(tls=files))
     with pytest.raises(Unavailable) as caught:
         await stranger.ping()
     assert said in str(caught.value)

@@ -152,7 +152,7 @@ def broken() -> list[Sent]:
 async def _sent(settings: Settings, sent: Sequence[Sent]) -> None:
     """Bring events to the bus; whatever they lead to is there, and announced, at the end."""
     url = settings.bus_url or ""
-    await bus.setup(url)
+    await bus.setup(settings)
     await publish(url, sent)
     await nothing_waits(url)
     async with pool(settings) as engine:
@@ -166,7 +166,7 @@ async def _sent(settings: Settings, sent: Sequence[Sent]) -> None:
 
 async def _announced(settings: Settings, user: str) -> int:
     """What we published that holds the id in any form."""
-    there, found = bus.connect(settings.bus_url or ""), list[bytes]()
+    there, found = bus.bus_of(settings), list[bytes]()
 
     def note(message: bytes) -> bool:
         if any(needle.encode() in message for needle in needles(user)):

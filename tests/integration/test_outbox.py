@@ -27,7 +27,7 @@ from core.events import (
 )
 from core.settings import load
 from core.tracing import extract, root
-from storage.bus import Bus, connect
+from storage.bus import Bus, bus_of
 from storage.postgres.engine import pool
 from storage.postgres.models import PostgresModels
 from storage.postgres.outbox import PostgresOutbox, append
@@ -41,7 +41,7 @@ pytestmark = pytest.mark.integration
 KILLED_RELAY = """
 import asyncio, os, signal, sys
 from core.settings import load
-from storage.bus import connect as bus
+from storage.bus import bus_of
 from storage.postgres.engine import connect
 from storage.postgres.outbox import PostgresOutbox
 
@@ -50,7 +50,7 @@ class Deadly:
         await real.publish(subject, message_id, payload, key)
         os.kill(os.getpid(), signal.SIGKILL)
 
-real = bus(sys.argv[2])
+real = bus_of(load({"bus_url": sys.argv[2]}))
 engine = connect(load({"postgres_url": sys.argv[1]}))
 asyncio.run(PostgresOutbox(engine).relay(Deadly()))
 """
@@ -77,7 +77,7 @@ class Recorder:
 
 @pytest.fixture
 async def bus(nats_url: str) -> AsyncIterator[Bus]:
-    made = connect(nats_url)
+    made = bus_of(load({"bus_url": nats_url}))
     await made.setup()
     yield made
     await made.close()
@@ -85,7 +85,7 @@ async def bus(nats_url: str) -> AsyncIterator[Bus]:
 
 @pytest.fixture
 async def kafka(kafka_url: str) -> AsyncIterator[Bus]:
-    made = connect(kafka_url)
+    made = bus_of(load({"bus_url": kafka_url}))
     await made.setup()
     yield made
     await made.close()
@@ -169,7 +169,7 @@ async def test_a_bus_that_goes_away_keeps_the_rest_for_later(engine: AsyncEngine
 
 async def test_what_a_slow_bus_took_is_not_sent_again(database_url: str) -> None:
     async with pool(
-        load({"postgres_url": database_url, "postgres_timeout_seconds": "2"})
+        load({"postgres_url": database_url, "postgres_timeout_seconds": "4"})
     ) as engine:
         await failed_run(engine)
         after = Recorder()
@@ -226,7 +226,7 @@ async def killed_relay(database_url: str, bus_url: str) -> None:
 async def relayed(engine: AsyncEngine, bus: Bus) -> int:
     """What the next relay sends, once the server has noticed that the killed one is gone."""
     outbox = PostgresOutbox(engine)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while not (sent := await outbox.relay(bus)):
             pass
     return sent

@@ -9,6 +9,7 @@ import msgspec
 import pytest
 from click.testing import CliRunner, Result
 
+from core.settings import load
 from storage import bus
 from storage.embedded.stack import EmbeddedStack
 from tests.eventful import event
@@ -20,23 +21,23 @@ WATCHED = event("publish-1", "v1").payload
 RATED = event("publish-1", "v1", rating=4.5).payload
 
 
-@pytest.fixture
-def bus_url(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+@pytest.fixture(autouse=True)
+def _bus(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     with EmbeddedStack(tmp_path / "bus", ["bus"]) as stack:
         url = stack.servers["bus"].url
         monkeypatch.setenv("UPNEXT_BUS_URL", url)
         monkeypatch.setenv("UPNEXT_HOME", str(tmp_path / "home"))
-        asyncio.run(bus.setup(url))
-        yield url
+        asyncio.run(bus.setup(load()))
+        yield
 
 
 def publish(*lines: bytes) -> Result:
     return CliRunner().invoke(main, ["bus", "publish", "--json"], input=b"\n".join(lines))
 
 
-def taken(url: str) -> list[tuple[str, bytes]]:
+def taken() -> list[tuple[str, bytes]]:
     async def take() -> list[tuple[str, bytes]]:
-        source = bus.events(url)
+        source = bus.events_of(load())
         try:
             return [(one.subject, one.payload) for one in await source.fetch(10)]
         finally:
@@ -45,14 +46,14 @@ def taken(url: str) -> list[tuple[str, bytes]]:
     return asyncio.run(take())
 
 
-def test_events_go_to_the_subject_of_their_type(bus_url: str) -> None:
+def test_events_go_to_the_subject_of_their_type() -> None:
     result = publish(WATCHED, b"", RATED)
     assert json.loads(result.stdout) == {"published": 2}, result.output
     subjects = {"analytics.video-watched": WATCHED, "analytics.video-rated": RATED}
-    assert dict(taken(bus_url)) == subjects
+    assert dict(taken()) == subjects
 
 
-def test_nothing_is_sent_when_a_line_cannot_be(bus_url: str) -> None:
+def test_nothing_is_sent_when_a_line_cannot_be() -> None:
     for wrong, reason in (
         (b"{", "line 2"),
         (WATCHED.replace(b"VideoWatched", b"VideoLiked"), "VideoWatched or VideoRated"),
@@ -60,21 +61,20 @@ def test_nothing_is_sent_when_a_line_cannot_be(bus_url: str) -> None:
         result = publish(WATCHED, wrong)
         assert result.exit_code == 1
         assert reason in result.stderr
-    assert taken(bus_url) == []
+    assert taken() == []
 
 
-def test_an_event_that_the_bus_does_not_take_is_said(bus_url: str) -> None:
-    assert bus_url
+def test_an_event_that_the_bus_does_not_take_is_said() -> None:
     result = publish(WATCHED, event("publish-1", "v" * 2_000_000).payload)
     assert result.exit_code == 1
     assert "bytes are more than the bus takes in one message. About 0 of 2" in result.stderr
 
 
-def test_events_whose_names_look_alike_are_all_sent(bus_url: str) -> None:
+def test_events_whose_names_look_alike_are_all_sent() -> None:
     names = [("/a b", "c"), ("/a", "b c"), ("/a", "b c "), ("/a", "b c\r\nd"), ("/a", "b c\r\ne")]
     body = msgspec.json.decode(WATCHED)
     result = publish(
         *(msgspec.json.encode({**body, "source": source, "id": id_}) for source, id_ in names)
     )
     assert json.loads(result.stdout) == {"published": 5}, result.output
-    assert len(taken(bus_url)) == 5
+    assert len(taken()) == 5

@@ -89,8 +89,8 @@ async def _weights(engine: AsyncEngine, users: str) -> dict[str, float]:
         return {user_id.removeprefix(users): weight for user_id, weight in rows}
 
 
-async def _publish(url: str) -> None:
-    connected = bus.connect(url)
+async def _publish(settings: Settings) -> None:
+    connected = bus.bus_of(settings)
     for name, (watched, length, _) in CASES.items():
         event = {
             "specversion": "1.0",
@@ -117,8 +117,8 @@ async def test_a_watch_weighs_its_rank_among_those_of_its_length(
     await _count(settings, engine)
     expected = {name: pytest.approx(weight, abs=0.011) for name, (_, _, weight) in CASES.items()}
 
-    await bus.setup(settings.bus_url or "")
-    await _publish(settings.bus_url or "")
+    await bus.setup(settings)
+    await _publish(settings)
     consuming = asyncio.create_task(consume(settings, engine))
     try:
         while len(weights := await _weights(engine, "ww-event-")) < len(CASES):

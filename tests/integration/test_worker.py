@@ -15,7 +15,7 @@ from sqlalchemy import make_url
 
 from core.clock import utc_now
 from core.settings import child_environment, load
-from storage.bus import connect as connect_bus
+from storage import bus
 from storage.embedded.stack import EmbeddedStack
 from storage.postgres.engine import connect
 from storage.postgres.jobs import PostgresJobs
@@ -126,13 +126,7 @@ def test_it_waits_for_the_bus_and_stops_when_told(
     _refuse(broker.servers["bus"].url, 8)
     assert asyncio.run(_waiting(database_url)) == 2
     with broker:
-        bus = connect_bus(broker.servers["bus"].url)
-
-        async def set_up() -> None:
-            await bus.setup()
-            await bus.close()
-
-        asyncio.run(set_up())
+        asyncio.run(bus.setup(load({"bus_url": broker.servers["bus"].url})))
         eventually(lambda: asyncio.run(_waiting(database_url)) == 0, seconds=30, every=0.2)
         back = "The dependency is back."
         eventually(lambda: log.read_text().count(back) == len(WORK), seconds=30)

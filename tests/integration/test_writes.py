@@ -68,7 +68,7 @@ def someones_long_transaction(settings: Settings) -> Iterator[None]:
     thread = threading.Thread(target=lambda: asyncio.run(hold()))
     thread.start()
     try:
-        assert begun.wait(10)
+        assert begun.wait(30)
         yield
     finally:
         end.set()
@@ -113,7 +113,7 @@ def test_writes_reach_every_worker(
         with someones_long_transaction(settings):
             take_down(asking, client)
         imports(settings, servers[1], client)
-        eventually(lambda: last_hour(client)["lists"] == asking.lists, seconds=10)
+        eventually(lambda: last_hour(client)["lists"] == asking.lists, seconds=30)
 
 
 def configure(asking: Asking, client: httpx.Client) -> None:
@@ -131,7 +131,7 @@ def configure(asking: Asking, client: httpx.Client) -> None:
 @contextmanager
 def consuming(settings: Settings, log: Path) -> Iterator[None]:
     """A worker's part for events, from the bus."""
-    asyncio.run(bus.setup(settings.bus_url or ""))
+    asyncio.run(bus.setup(settings))
     consumer = Consuming(settings)
     consumer.launch(log)
     try:
@@ -154,7 +154,7 @@ def events(asking: Asking, client: httpx.Client, url: str) -> None:
     chosen = asking.own(user)[0]["metadata"]["recommendation_id"]
     asyncio.run(publish(url, [event(user, "v4", recommendation_id=chosen)]))
     eventually(lambda: not any(showing("v4")), seconds=WITHIN_SECONDS)
-    eventually(lambda: last_hour(client)["watches"] == 1, seconds=10)
+    eventually(lambda: last_hour(client)["watches"] == 1, seconds=30)
 
 
 def take_down(asking: Asking, client: httpx.Client) -> None:
@@ -176,7 +176,7 @@ def imports(settings: Settings, server: Served, client: httpx.Client) -> None:
     """Lines are committed by the thousand, whether or not the connection holds."""
     before = count(settings)
     break_off(server, client.headers["Authorization"], b"".join(video_lines(0, 1_500)))
-    eventually(lambda: count(settings) == before + 1_000, seconds=10)
+    eventually(lambda: count(settings) == before + 1_000, seconds=30)
     headers = {"Content-Type": "application/x-ndjson"}
     whole = client.post("/videos/import", content=video_lines(0, 5_000), headers=headers)
     assert whole.json() == {"accepted": 4_000, "duplicates": 1_000, "rejected": 0, "errors": []}
