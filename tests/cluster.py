@@ -41,7 +41,7 @@ class Node(ChildProcess):
 
     def ask(self, *command: str | int) -> bytes:
         """What it answers to a command."""
-        with redis.Redis(port=self.port, socket_timeout=2) as client:
+        with redis.Redis(port=self.port, socket_timeout=10) as client:
             answer: bytes = client.execute_command(*command)
         return answer
 

@@ -18,12 +18,14 @@ from sqlalchemy.pool import NullPool
 from core.cron import OFF
 from core.jobs import UPKEEP
 from core.settings import load
-from storage.embedded.stack import EmbeddedStack, StoreName
+from storage.embedded.stack import SERVERS, StoreName
 from storage.postgres import migrate
 from storage.postgres.engine import connect, driver_url
 from tests.cluster import Cluster
+from tests.hasty import HASTY
 from tests.kafka import KafkaServer
 from tests.outside import add_options, outside
+from tests.patience import PATIENT, variables
 from tests.ports import free_port
 from tests.sharing_out import ByFile, longest_first
 
@@ -62,13 +64,15 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 def _environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """No setting of whoever runs the tests, no file in the folder they run in, no schedule.
 
-    And no port of a server that another process of the tests may take.
+    Patience with every dependency. No port of a server that another process of the tests may take.
     """
     with pytest.MonkeyPatch.context() as patch:
         for name in list(os.environ):  # noqa: TID251 - cleared, not read
             if name.startswith(("UPNEXT_", "AWS_")):
                 patch.delenv(name)
         patch.setenv("UPNEXT_HOME", str(tmp_path_factory.mktemp("home-of-all")))
+        for name, value in variables(PATIENT).items():
+            patch.setenv(name, value)
         for kind in UPKEEP:
             patch.setenv(f"UPNEXT_SCHEDULE_{kind.upper()}", OFF)
         for server in ("milvus", "nats"):
@@ -93,8 +97,13 @@ def _serve(
     if (given := outside(config, option)) is not None:
         yield given
         return
-    with EmbeddedStack(factory.mktemp("home"), [name]) as stack:
-        yield stack.servers[name].url
+    server = (HASTY.get(name) or SERVERS[name])(factory.mktemp("home"))
+    server.launch()
+    try:
+        server.wait_ready()
+        yield server.url
+    finally:
+        server.stop()
 
 
 @pytest.fixture(scope="session")

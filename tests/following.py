@@ -171,7 +171,7 @@ class Replica:
 
     async def until(self, check: Callable[[], object]) -> None:
         """Wait until `check()` is true, looking whenever the follower asks for something."""
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             while not check():
                 self.asked.clear()
                 await self.asked.wait()

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from threading import Event
 
 
-def eventually(check: Callable[[], object], *, seconds: float = 10, every: float = 0.05) -> None:
+def eventually(check: Callable[[], object], *, seconds: float = 30, every: float = 0.05) -> None:
     """Return when `check()` is true; fail when one that began after `seconds` is not.
 
     One that began before says nothing of then, however long it took.

@@ -30,8 +30,6 @@ from upnext.tokens import make_token
 from upnext.up import address_of
 
 STEPS: tuple[ModelStatus, ...] = ("training", "evaluating", "publishing", "ready")
-PATIENT = {"redis_timeout_seconds": "2", "postgres_read_timeout_seconds": "5"}
-"""Settings of a service that leaves nothing out of a list because the machine is busy."""
 SERVE = "from core.settings import load; from upnext.serve import run; run(load())"
 
 
@@ -89,7 +87,6 @@ def of_popular_lists(database_url: str, redis_url: str, home: Path) -> Settings:
             "artifacts_url": home.as_uri(),
             "jwt_secret": "a secret of this test only, long enough for an HMAC",
             "index": "exact",
-            **PATIENT,
         }
     )
 
@@ -103,7 +100,6 @@ def over_stores(folder: Path, **more: str) -> Settings:
             "workers": "1",
             "artifacts_url": (folder / "artifacts").as_uri(),
             "jwt_secret": "a secret of this test only, long enough for an HMAC",
-            **PATIENT,
             **more,
         }
     )

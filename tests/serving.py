@@ -207,7 +207,7 @@ class World:
             "postgres", MemoryErasures(self.job_store, self.history_store)
         )
         self.video_store: Any = Breakable("postgres", MemoryVideos(clock=self.clock))
-        self.admission = Admission(16)
+        self.admission = Admission(16, clock=lambda: 0.0)  # full with 16, never for their time
         self.local = LocalLists(self.local_bytes)
         self.local.follow()
         self.counts = Counts()

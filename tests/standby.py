@@ -40,4 +40,4 @@ class Standby(Primary):
         """Stop it in a way that it comes back at the same address."""
         self.ask_to_stop()
         if self.process is not None:
-            self.process.wait(10)
+            self.process.wait(30)

@@ -17,14 +17,15 @@ from storage.bus import Bus, Timing
 from storage.embedded.stack import EmbeddedStack
 from storage.memory.bus import MemoryBus
 from tests.outside import outside
+from tests.patience import PATIENT_BUS
 
 pytestmark = [pytest.mark.contract, pytest.mark.asyncio(loop_scope="module")]
 
 WATCHED, RATED = "analytics.video-watched", "analytics.video-rated"
 DEAD = "recs.dead-letter"
 # Who has a message is taken for dead where the event loop stands still for two fifths of `again`.
-SHORT = Timing(first=0.3, again=3.0, held=30)
-AT_ONCE = 200  # each waits for its own answer, in a time that is the same however many there are
+SHORT = Timing(answer=PATIENT_BUS, first=0.3, again=6.0, held=60)
+AT_ONCE = 200  # all of them are answered in the time that each waits
 
 
 @dataclass

@@ -13,6 +13,7 @@ from core.quota import Quota, Report, Window
 from storage.memory.limits import Counts, MemoryLedger
 from storage.redis.client import connect
 from storage.redis.limits import RedisLedger
+from tests.patience import PATIENT_REDIS
 
 pytestmark = pytest.mark.contract
 USER = Quota("user", 500)
@@ -27,7 +28,7 @@ async def pair(request: pytest.FixtureRequest) -> AsyncIterator[Pair]:
         counts = Counts()
         yield MemoryLedger("a", counts), MemoryLedger("b", counts)
         return
-    client = connect(request.getfixturevalue(f"{request.param}_url"), timeout_seconds=2.0)
+    client = connect(request.getfixturevalue(f"{request.param}_url"), PATIENT_REDIS)
     yield RedisLedger(client, "a"), RedisLedger(client, "b")
     await client.aclose()
 
@@ -139,7 +140,7 @@ async def test_any_reports_are_settled_as_the_rule_says(pair: Pair, sub: str) ->
 
 
 async def test_a_count_is_small_and_goes_away(redis_url: str, sub: str) -> None:
-    client = connect(redis_url, timeout_seconds=2.0)
+    client = connect(redis_url, PATIENT_REDIS)
     ledger = RedisLedger(client, "a")
     steady = tuple((111 * n, 1) for n in range(500))
     await ledger.settle([Report(USER, sub, used=steady)])
@@ -154,7 +155,7 @@ async def test_a_count_is_small_and_goes_away(redis_url: str, sub: str) -> None:
 async def test_a_server_that_forgot_the_script_is_told_it_again(
     request: pytest.FixtureRequest, sub: str, server: str
 ) -> None:
-    client = connect(request.getfixturevalue(f"{server}_url"), timeout_seconds=2.0)
+    client = connect(request.getfixturevalue(f"{server}_url"), PATIENT_REDIS)
     ledger = RedisLedger(client, "a")
     for counted in (2, 4):
         await client.script_flush()

@@ -15,6 +15,7 @@ from core.types import UserId, UserState, VideoId, Watch
 from storage.memory.users import MemoryUserCache
 from storage.redis.client import connect
 from storage.redis.users import LATE_SECONDS, RedisUserCache
+from tests.patience import PATIENT_REDIS
 
 pytestmark = pytest.mark.contract
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
@@ -25,7 +26,7 @@ async def cache(request: pytest.FixtureRequest) -> AsyncIterator[UserCache]:
     if request.param == "memory":
         yield MemoryUserCache()
         return
-    client = connect(request.getfixturevalue(f"{request.param}_url"), timeout_seconds=2.0)
+    client = connect(request.getfixturevalue(f"{request.param}_url"), PATIENT_REDIS)
     yield RedisUserCache(client)
     await client.aclose()
 
@@ -63,7 +64,7 @@ async def test_nobody_who_is_late_brings_an_erased_user_back(
     request: pytest.FixtureRequest, user: UserId, server: str
 ) -> None:
     url = request.getfixturevalue(f"{server}_url")
-    async with aclosing(connect(url, timeout_seconds=2.0)) as client:
+    async with aclosing(connect(url, PATIENT_REDIS)) as client:
         cache = RedisUserCache(client)
         await cache.put_state(state_of(user, 7))
         await cache.erase(user)

@@ -49,8 +49,6 @@ def settings(stores: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -
             "workers": "2",
             "artifacts_url": (home / "artifacts").as_uri(),
             "jwt_secret": SECRET,
-            # Whatever else this machine does: this is about answers, not about time.
-            "redis_timeout_seconds": "5",
         }
     )
 

@@ -15,9 +15,9 @@ from typing import Any, Self
 import httpx
 
 from core.cron import OFF
+from tests.patience import PATIENT, variables
 from tests.polling import eventually
 from tests.ports import free_port
-from tests.served import PATIENT
 from upnext.client import Client
 
 START_SECONDS = 600.0
@@ -36,8 +36,7 @@ class Service:
             "UPNEXT_HOME": str(home),
             "UPNEXT_PORT": str(self.port),
             "UPNEXT_WORKERS": "2",
-            **{f"UPNEXT_{name.upper()}": value for name, value in PATIENT.items()},
-            "UPNEXT_MILVUS_TIMEOUT_SECONDS": "10",
+            **variables(PATIENT),
             "UPNEXT_SCHEDULE_TRAINING": OFF,  # these tests may run at night
         }
         self.process: subprocess.Popen[str] | None = None

@@ -69,11 +69,6 @@ def stores(
         "bus_url": nats_url,
         "artifacts_url": (tmp_path / "artifacts").as_uri(),
         "jwt_secret": "a secret of this test only, long enough for an HMAC",
-        # Whatever else this machine does: no list goes without a source for want of time.
-        "redis_timeout_seconds": "10",
-        "milvus_timeout_seconds": "20",
-        "postgres_timeout_seconds": "20",
-        "postgres_read_timeout_seconds": "20",
     }
 
 

@@ -126,6 +126,12 @@ def check(
         _check_truth(played, answers, most_false, most_shed)
 
 
+def settled(answers: Iterable[Answer], played: Round) -> list[Answer]:
+    """Those asked for when it was known what is away, and while it was."""
+    since = played.began + SETTLING_SECONDS
+    return [one for one in answers if since <= one.due < played.mended]
+
+
 def percentile(answers: Sequence[Answer], share: float) -> float:
     """Seconds within which that share of the answers came."""
     seconds = sorted(one.seconds for one in answers)
@@ -170,11 +176,7 @@ def _check_truth(
 ) -> None:
     """What was needed and away is named; what was there is, but for a very few late ones, not."""
     during = [one for one in answers if one.due >= played.began and one.due < played.recovered]
-    known = [
-        one
-        for one in during
-        if one.due >= played.began + SETTLING_SECONDS and one.there < played.mended
-    ]
+    known = [one for one in settled(during, played) if one.there < played.mended]
     assert known or played.mended - played.began <= SETTLING_SECONDS
     for one in known:
         wanted = _needed(one, played.away)

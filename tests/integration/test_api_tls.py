@@ -56,7 +56,7 @@ def served(settings: Settings) -> Iterator[Renewing]:
 
 
 def shown(settings: Settings) -> str:
-    return ssl.get_server_certificate(("127.0.0.1", settings.port), timeout=5)
+    return ssl.get_server_certificate(("127.0.0.1", settings.port), timeout=30)
 
 
 def ends(certificate: str) -> float:

@@ -33,7 +33,7 @@ from tests.catalogues import video
 from tests.conftest import fresh_database
 from tests.contract.test_dead_letters import refused
 from tests.made_up import fitted, train
-from tests.served import PATIENT, write_videos
+from tests.served import write_videos
 from upnext.backups.contents import names
 from upnext.backups.place import place_of
 from upnext.backups.restore import check, restore
@@ -80,8 +80,6 @@ def world(
                     "milvus_uri": milvus_uri,
                     "bus_url": nats_url,
                     "artifacts_url": (tmp_path / home / "artifacts").as_uri(),
-                    "milvus_timeout_seconds": "10",
-                    **PATIENT,
                 }
             )
             for home, url in (("old", first), ("new", second))

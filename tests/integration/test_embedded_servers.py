@@ -104,7 +104,7 @@ def kill_tree(server: EmbeddedServer) -> None:
     """SIGKILL to the server's own process alone, as the kernel does when memory runs out."""
     assert server.process is not None
     server.process.send_signal(signal.SIGKILL)
-    server.process.wait(10)
+    server.process.wait(30)
 
 
 @pytest.fixture

@@ -32,7 +32,7 @@ from storage.postgres.publishing import adding, publishing
 from tests.catalogues import fitted_of, ids, random_vectors, video
 from tests.polling import eventually
 from tests.ports import free_port
-from tests.served import PATIENT, Served, put_live, write_videos
+from tests.served import Served, put_live, write_videos
 from upnext.cli import main
 from upnext.jobs import add, encode_new
 from upnext.jobs.encode_new import Updated, encode_new_videos
@@ -90,8 +90,6 @@ def settings(
             "bus_url": nats_url,
             "artifacts_url": (tmp_path / "artifacts").as_uri(),
             "jwt_secret": "a secret of this test only, long enough for an HMAC",
-            "milvus_timeout_seconds": "10",
-            **PATIENT,
         }
     )
     come(settings, *VIDEOS)

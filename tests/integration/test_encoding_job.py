@@ -33,7 +33,7 @@ NEW = [video(f"new-{number}", "space", age_days=0) for number in range(3)]
 
 @pytest.fixture
 def settings(tmp_path: Path, store_urls: dict[str, str]) -> Settings:
-    settings = over_stores(tmp_path, **store_urls, milvus_timeout_seconds="10")
+    settings = over_stores(tmp_path, **store_urls)
     write_videos(settings, VIDEOS)
     keep_encoded(settings, [*VIDEOS, *NEW])
     put_live(settings, fitted_of([one.id for one in VIDEOS], vectors_of(VIDEOS)), REVISION)
@@ -103,7 +103,7 @@ def test_new_videos_are_found_without_anybody_asking(
         second = put(client, 1)
         child = worker.caught(CHILD, seconds=30)
         worker.kill()
-        eventually(lambda: not alive([child]), seconds=10)
+        eventually(lambda: not alive([child]), seconds=30)
         assert not found(client, second)
 
     with Working(by_schedule(settings, OFF), tmp_path / "second.log") as worker:  # nobody asks

@@ -30,7 +30,7 @@ from tests.eventful import (
 from tests.faults.dependencies import ServerProcess
 from tests.kafka import KafkaServer
 from tests.log_lines import Line, checked
-from tests.served import PATIENT
+from tests.patience import PATIENT_REDIS, SHIPPED
 
 pytestmark = pytest.mark.integration
 
@@ -52,7 +52,6 @@ def settings(own_bus: str, database_url: str, redis_url: str) -> Settings:
             "postgres_url": database_url,
             "redis_url": redis_url,
             "events_batch": "50",
-            **PATIENT,
         }
     )
 
@@ -77,7 +76,7 @@ async def test_the_same_over_kafka(tmp_path: Path, database_url: str, redis_url:
     sent = traffic(1_000, users)
     with KafkaServer(tmp_path / "kafka") as broker:
         urls = {"bus_url": broker.url, "postgres_url": database_url, "redis_url": redis_url}
-        settings = load({**urls, "events_batch": "100", **PATIENT})
+        settings = load({**urls, "events_batch": "100"})
         await make_streams(broker.url)
         await survive(settings, sent, 0, tmp_path / "consumer.log")  # more in the soak: 8 s a kill
         found = await account(settings, users)
@@ -97,6 +96,7 @@ async def test_two_consumers_with_one_hot_video_while_redis_hangs(
             {
                 **urls,
                 "postgres_url": database_url,
+                "redis_timeout_seconds": SHIPPED["redis_timeout_seconds"],
                 "postgres_timeout_seconds": "60",  # only a deadlock ends a transaction
                 "events_batch": "50",
             }
@@ -145,7 +145,7 @@ def _no_fault(lines: Sequence[Line]) -> None:
 
 
 async def _keep_a_list_of_each(url: str, users: Sequence[str]) -> None:
-    async with aclosing(connect(url, 2.0)) as redis:
+    async with aclosing(connect(url, PATIENT_REDIS)) as redis:
         for user in users:
             await RedisUserCache(redis).put_list(UserId(user), FIELD, 1, b"1", 3600)
 

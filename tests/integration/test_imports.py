@@ -23,6 +23,7 @@ from ingest.video_files import read_videos
 from ingest.weights import PLAIN
 from storage.redis.client import connect
 from storage.redis.users import RedisUserCache
+from tests.patience import PATIENT_REDIS
 from upnext.imports import import_feeds
 
 pytestmark = pytest.mark.integration
@@ -125,7 +126,7 @@ async def test_kept_states_of_touched_users_are_dropped(
     events = tmp_path / "events.ndjson"
     row = {"user_id": tmp_path.name, "video_id": "1", "occurred_at": "2025-01-01T00:00:00Z"}
     events.write_bytes(msgspec.json.encode(row))
-    client = connect(redis_url, 5.0)
+    client = connect(redis_url, PATIENT_REDIS)
     cache, user = RedisUserCache(client), UserId(tmp_path.name)
     empty = UserState(user, 0, (), np.empty(0, np.uint64))
     await cache.put_state(empty)

@@ -20,8 +20,8 @@ from tests.served import Served, over_stores, put_live, write_videos
 from tests.serving import GENRES, NAMES, vectors_by_genre
 
 pytestmark = pytest.mark.integration
-DEADLINE_SECONDS = 2.0
-BOUND_SECONDS = DEADLINE_SECONDS + 2.0  # on a busy machine
+DEADLINE_SECONDS = 8.0  # half of it for what stands in, on a machine that stands still meanwhile
+BOUND_SECONDS = DEADLINE_SECONDS + 2.0
 RECOVERY_SECONDS = 30.0
 USERS = [f"user-{number}" for number in range(6)]
 

@@ -18,6 +18,7 @@ from core.quota import Quota, Report, Settled
 from core.settings import Settings
 from storage.redis.client import connect
 from storage.redis.limits import RedisLedger
+from tests.patience import PATIENT_REDIS
 from tests.served import Served, of_popular_lists, two_processes
 from upnext.tokens import make_token
 
@@ -49,7 +50,7 @@ class Race:
     def __init__(self, quota: Quota, redis_url: str) -> None:
         self.quota = quota
         self.who = Principal(f"race-{uuid4().hex}", frozenset({"user"}))
-        self.clients = [connect(redis_url, 2.0) for _ in range(WORKERS)]
+        self.clients = [connect(redis_url, PATIENT_REDIS) for _ in range(WORKERS)]
         self.ledgers = [Timed(client, uuid4().hex[:12]) for client in self.clients]
         self.limiters = [Limiter(ledger, {"user": quota}) for ledger in self.ledgers]
         self.given: list[float] = []

@@ -22,7 +22,7 @@ VECTORS = np.eye(4, dtype=np.float32)
 
 @pytest.fixture
 def settings(milvus_uri: str) -> Settings:
-    return load({"milvus_uri": milvus_uri, "milvus_timeout_seconds": "10"})
+    return load({"milvus_uri": milvus_uri})
 
 
 @pytest.fixture

@@ -16,16 +16,17 @@ from storage.redis.notices import COUNTER, RedisNotices
 from storage.redis.users import RedisUserCache
 from tests.catalogues import video
 from tests.measured import undocumented
+from tests.patience import PATIENT_REDIS
 from tests.polling import eventually
 from tests.ports import free_port
-from tests.served import PATIENT, Served, write_videos
+from tests.served import Served, write_videos
 
 pytestmark = pytest.mark.integration
 
 NAMES = [f"v{number:03}" for number in range(120)]
 PATIENT_SECONDS = 10.0
 """Of silence: so long no busy machine keeps a follower from its own beat."""
-SOON = 3.0  # a second, and what asking all workers of a busy machine takes
+SOON = 4.0  # a second, and what asking all workers of a busy machine takes
 
 
 class Heard:
@@ -54,7 +55,7 @@ async def until(check: Callable[[], object]) -> None:
 
 @pytest.fixture
 async def client(redis_url: str) -> AsyncIterator[GuardedRedis]:
-    client = connect(redis_url, timeout_seconds=2.0)
+    client = connect(redis_url, PATIENT_REDIS)
     yield client
     await client.aclose()
 
@@ -140,7 +141,6 @@ def services(
                 "bus_url": nats_url,
                 "artifacts_url": tmp_path.as_uri(),
                 "jwt_secret": "a secret of this test only, long enough for an HMAC",
-                **PATIENT,
             }
         )
 

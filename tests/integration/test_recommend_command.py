@@ -13,7 +13,6 @@ from core.settings import load
 from storage.postgres.engine import connect
 from storage.postgres.videos import PostgresVideos
 from tests.catalogues import video
-from tests.served import PATIENT
 from upnext.cli import main
 from upnext.service import fetch
 
@@ -35,7 +34,6 @@ def environment(  # noqa: PLR0917 - one fixture a server
         "REDIS_URL": redis_url,
         "MILVUS_URI": milvus_uri,
         "BUS_URL": nats_url,
-        **PATIENT,
     }.items():
         monkeypatch.setenv(f"UPNEXT_{name.upper()}", value)
 

@@ -20,6 +20,7 @@ from core.types import Ranked, RankingConfig, UserId, UserState, VideoId, Watch
 from storage.redis.client import GuardedRedis, connect, ping
 from storage.redis.users import STATE_TTL_SECONDS, RedisUserCache
 from tests.catalogues import catalogue_of, indexed
+from tests.patience import PATIENT_REDIS
 
 pytestmark = pytest.mark.integration
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
@@ -27,7 +28,7 @@ NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 
 @pytest.fixture
 async def client(redis_url: str) -> AsyncIterator[GuardedRedis]:
-    client = connect(redis_url, timeout_seconds=2.0)
+    client = connect(redis_url, PATIENT_REDIS)
     yield client
     await client.aclose()
 

@@ -85,7 +85,7 @@ async def test_one_publishes_at_a_time_and_the_next_has_its_turn_then(
         second = asyncio.create_task(publish())
         await asyncio.to_thread(eventually, lambda: asyncio.run(_somebody_waits(database_url)))
         assert not began.is_set()
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         await second
     assert began.is_set()
 
@@ -113,7 +113,7 @@ async def test_who_publishes_waits_for_who_adds(
         publisher = asyncio.create_task(publish())
         await asyncio.to_thread(eventually, lambda: asyncio.run(_somebody_waits(database_url)))
         assert not began.is_set()
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         await began.wait()
     with pytest.raises(Conflict):
         async with adding(engine):

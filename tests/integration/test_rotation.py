@@ -128,7 +128,7 @@ def settings(world: World, tmp_path: Path, database_url: str, redis_url: str) ->
         )
         files = {name: world.write(name, content) for name, content in FILES.items()}
         more = {"ca_file": authority.ca, "jwt_secret": None, "workers": 1}
-        yield plain.model_copy(update={**files, **more, "redis_timeout_seconds": 2.0})
+        yield plain.model_copy(update={**files, **more})
 
 
 @asynccontextmanager
@@ -194,7 +194,7 @@ async def _old_ones_are_refused(settings: Settings, world: World) -> None:
     async with pool(late) as engine:
         with pytest.raises(Unavailable, match="refused the login"):
             await _ping_postgres(engine)
-    client = client_of(late, 2.0)
+    client = client_of(late, late.redis_timeout_seconds)
     with pytest.raises(Unavailable, match="refused the login"):
         await ping(client)
     await client.aclose()

@@ -62,7 +62,7 @@ def test_a_life_of_lists(server: Served, client: httpx.Client, settings: Setting
 
     taken_down = listed(client, "ann", 1)[0]
     write_videos(settings, [video(taken_down, "drama", available=False)])
-    eventually(lambda: taken_down not in listed(client, "ann"), seconds=10)
+    eventually(lambda: taken_down not in listed(client, "ann"), seconds=30)
 
     assert server.process
     _no_torch(psutil.Process(server.process.pid))

@@ -68,7 +68,7 @@ async def ask_by_psycopg(settings: Settings) -> None:
 
 
 async def ask_redis(settings: Settings) -> None:
-    client = client_of(settings, 5.0)
+    client = client_of(settings, settings.redis_timeout_seconds)
     try:
         await ping(client)
     finally:

@@ -22,7 +22,7 @@ def ending(log: Path, code: str) -> Member:
 
 def wait(member: Member) -> None:
     assert member.child.process is not None
-    member.child.process.wait(10)
+    member.child.process.wait(30)
 
 
 def test_a_child_that_keeps_ending_is_given_up_with_its_log(tmp_path: Path) -> None:

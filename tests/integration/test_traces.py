@@ -32,7 +32,7 @@ def collector(monkeypatch: pytest.MonkeyPatch) -> Iterator[Collector]:
 
 @pytest.fixture
 def settings(tmp_path: Path, store_urls: dict[str, str]) -> Settings:
-    return over_stores(tmp_path, **store_urls, milvus_timeout_seconds="10")
+    return over_stores(tmp_path, **store_urls)
 
 
 @pytest.fixture

@@ -83,7 +83,7 @@ def test_what_takes_away_is_seen(sql: str) -> None:
 @pytest.fixture
 def settings(tmp_path: Path, store_urls: dict[str, str]) -> Settings:
     """Stores in use, their database as the release before has left it."""
-    made = over_stores(tmp_path, **store_urls, milvus_timeout_seconds="10")
+    made = over_stores(tmp_path, **store_urls)
     with closing(MilvusWriter.of(made)) as writer:
         for name in writer.collections():
             writer.drop(name)

@@ -16,7 +16,7 @@ from storage.artifacts import artifact_store
 from tests.polling import eventually
 from tests.ports import free_port
 from tests.s3 import FaultyS3, point_at
-from tests.served import PATIENT, Served
+from tests.served import Served
 from upnext.jobs.promote import promote
 from upnext.jobs.train import train
 
@@ -50,8 +50,6 @@ def on_s3(
         "artifacts_url": bucket,
         "redis_url": redis_url,
         "bus_url": nats_url,
-        "milvus_timeout_seconds": 10.0,
-        **PATIENT,
         "jwt_secret": "a secret of this test only, long enough for an HMAC",
         "workers": 1,
     }
