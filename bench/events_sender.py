@@ -22,6 +22,11 @@ TICK_SECONDS = 0.02
 NOW = timedelta(0)
 
 
+def link_of(settings: Settings) -> Link:
+    """A connection to the bus that sends faster than `Bus`: it waits for no acknowledgement."""
+    return Link(settings.bus_url or "", settings.bus_timeout_seconds)
+
+
 async def publish(settings: Settings, payloads: Sequence[bytes]) -> None:
     """Put events on the bus as fast as it takes them, and see that it has them all.
 
@@ -29,8 +34,7 @@ async def publish(settings: Settings, payloads: Sequence[bytes]) -> None:
         SetupError: some did not arrive.
     """
     async with AsyncExitStack() as open_:
-        source = bus.events_of(settings)
-        link = Link(settings.bus_url or "", settings.bus_timeout_seconds)
+        source, link = bus.events_of(settings), link_of(settings)
         open_.push_async_callback(source.close)
         open_.push_async_callback(link.close)
         client = await open_.enter_async_context(link.connected())
@@ -51,7 +55,7 @@ async def sending(
     settings: Settings, traffic: Traffic, per_second: int
 ) -> AsyncIterator[Callable[[], int]]:
     """Send events of now at a steady rate until the block ends; a function says how many by now."""
-    link, sent = Link(settings.bus_url or "", settings.bus_timeout_seconds), 0
+    link, sent = link_of(settings), 0
 
     async def send(client: Client) -> None:
         nonlocal sent

@@ -18,7 +18,7 @@ import httpx
 import msgspec
 from nats.aio.client import Client
 
-from bench.events_sender import sending
+from bench.events_sender import link_of, sending
 from bench.events_stores import working
 from bench.made_up import TOKEN_LIFE, Service, made_up_service
 from bench.made_up_data import Shape
@@ -26,7 +26,6 @@ from bench.made_up_events import SUBJECT, Traffic, watch
 from bench.two_columns import two_columns
 from core.clock import utc_now
 from core.errors import SetupError, UpnextError
-from storage.bus.nats_link import Link
 from upnext.cli.console import emit
 from upnext.tokens import make_token
 
@@ -85,7 +84,7 @@ async def measure(
     settings, count = service.settings, seconds * lists_per_second
     token = make_token(settings, "bench", ("service",), TOKEN_LIFE)
     traffic = Traffic(users=len(service.users), videos=20_000, digits=DIGITS)
-    link = Link(settings.bus_url or "", settings.bus_timeout_seconds)
+    link = link_of(settings)
     async with AsyncExitStack() as open_:
         open_.push_async_callback(link.close)
         client = await open_.enter_async_context(link.connected())

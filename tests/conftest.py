@@ -22,6 +22,7 @@ from storage.embedded.stack import SERVERS, StoreName
 from storage.postgres import migrate
 from storage.postgres.engine import connect, driver_url
 from tests.cluster import Cluster
+from tests.embedded import started
 from tests.hasty import HASTY
 from tests.kafka import KafkaServer
 from tests.outside import add_options, outside
@@ -97,13 +98,9 @@ def _serve(
     if (given := outside(config, option)) is not None:
         yield given
         return
-    server = (HASTY.get(name) or SERVERS[name])(factory.mktemp("home"))
-    server.launch()
-    try:
-        server.wait_ready()
+    kind = HASTY.get(name, SERVERS[name])
+    with started(kind(factory.mktemp("home"))) as server:
         yield server.url
-    finally:
-        server.stop()
 
 
 @pytest.fixture(scope="session")
@@ -153,7 +150,7 @@ def kafka_url(
     if (given := outside(pytestconfig, "--kafka-url")) is not None:
         yield given
         return
-    with KafkaServer(tmp_path_factory.mktemp("home")) as server:
+    with started(KafkaServer(tmp_path_factory.mktemp("home"))) as server:
         yield server.url
 
 

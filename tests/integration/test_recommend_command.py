@@ -35,7 +35,7 @@ def environment(  # noqa: PLR0917 - one fixture a server
         "MILVUS_URI": milvus_uri,
         "BUS_URL": nats_url,
     }.items():
-        monkeypatch.setenv(f"UPNEXT_{name.upper()}", value)
+        monkeypatch.setenv(f"UPNEXT_{name}", value)
 
 
 def run(*arguments: str) -> Result:

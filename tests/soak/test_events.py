@@ -11,6 +11,7 @@ import pytest
 from core.settings import Settings, load
 from storage.embedded.stack import EmbeddedStack
 from storage.postgres import migrate
+from tests.embedded import started
 from tests.eventful import Sent, account, lists_kept, make_streams, survive, traffic
 from tests.faults.dependencies import ServerProcess
 from tests.kafka import KafkaServer
@@ -69,7 +70,7 @@ async def test_each_event_counts_once(
 async def test_the_same_over_kafka(settings: Settings, tmp_path: Path) -> None:
     users = [f"{uuid4().hex}-{number}" for number in range(USERS)]
     sent = traffic(KAFKA_EVENTS, users)
-    with KafkaServer(tmp_path / "kafka") as broker:
+    with started(KafkaServer(tmp_path / "kafka")) as broker:
         over_kafka = settings.model_copy(update={"bus_url": broker.url})
         await make_streams(broker.url)
         async with lists_kept(over_kafka, users):
